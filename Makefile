@@ -1,0 +1,88 @@
+# make run    builds everything and shows the running pair with its simulated plant
+# make test   runs everything CI runs
+#
+# Everything that is installed by hand elsewhere is installed here, into .tools or node_modules, from the package
+# registries only.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := .tools/golangci-lint-$(GOLANGCI_VERSION)
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION)
+SEEDS ?= 500
+FIRST ?= 1
+T ?= 20s
+UI_SOURCES := $(shell find web/ui -path web/ui/node_modules -prune -o -path web/ui/dist -prune -o -type f -print)
+
+.PHONY: need build ui run check lint unit sim fuzz e2e bench soak test clean apt
+
+need:
+	@command -v go >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl/"; exit 1; }
+	@command -v npm >/dev/null || { echo "Node.js 20 or later with npm is needed for the dashboard: https://nodejs.org/"; exit 1; }
+
+web/ui/node_modules/.stamp: web/ui/package-lock.json | need
+	cd web/ui && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+web/ui/dist/.stamp: web/ui/node_modules/.stamp $(UI_SOURCES)
+	go run ./web/ui/build
+	touch $@
+
+ui: web/ui/dist/.stamp
+
+build: need ui
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/scadad ./cmd/scadactl ./cmd/scadasim
+
+run: build
+	@exec bin/scadasim demo
+
+check: lint
+	@test -z "$$(gofmt -l acquisition alarms cmd history redundancy simulators web 2>/dev/null | grep -v node_modules)" || { echo "not gofmt'ed:"; gofmt -l acquisition alarms cmd history redundancy simulators web | grep -v node_modules; exit 1; }
+	go vet ./...
+	go test ./cmd/internal/archtest
+
+$(GOLANGCI):
+	GOBIN=$(CURDIR)/.tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv .tools/golangci-lint $@
+
+lint: need $(GOLANGCI) ui
+	$(GOLANGCI) run ./...
+
+unit: need ui
+	go test -race -count=1 $$(go list ./... | grep -v /node_modules/)
+
+sim: need
+	go test -count=1 ./redundancy/simulation -seeds $(SEEDS) -first $(FIRST)
+
+fuzz: need
+	go run ./cmd/internal/fuzzall -t $(T)
+
+# The end-to-end tests start real processes, a real browser and foreign OPC UA and Modbus clients.
+apt:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  for p in chromium mbpoll nftables iproute2; do dpkg -s $$p >/dev/null 2>&1 || missing="$${missing:-} $$p"; done; \
+	  if [ -n "$${missing:-}" ]; then apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing >/dev/null; fi; \
+	fi
+
+cmd/internal/e2e/nodeopcua/node_modules/.stamp: cmd/internal/e2e/nodeopcua/package-lock.json | need
+	cd cmd/internal/e2e/nodeopcua && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+e2e: build apt cmd/internal/e2e/nodeopcua/node_modules/.stamp
+	go test -count=1 -timeout 20m -tags e2e ./cmd/internal/e2e/... -v
+
+bench: need
+	go test -run '^$$' -bench . -benchmem ./acquisition/... ./alarms/... ./history/... ./redundancy/... ./web/...
+
+soak: build
+	go test -count=1 -timeout 60m -tags e2e ./cmd/internal/e2e -run TestSoak -v -soak 10m
+
+test: check unit sim
+	$(MAKE) fuzz T=3s
+	$(MAKE) e2e
+
+clean:
+	rm -rf bin run .tools web/ui/node_modules cmd/internal/e2e/nodeopcua/node_modules
+	find web/ui/dist -mindepth 1 ! -name .gitkeep -delete
