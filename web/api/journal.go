@@ -1,0 +1,40 @@
+package api
+
+import "time"
+
+// JournalEntry is one record of the journal: an alarm transition, an operator's action, or an event of the system.
+type JournalEntry struct {
+	ID      string    `json:"id"` // the same on both nodes
+	Time    time.Time `json:"time"`
+	Kind    string    `json:"kind"` // alarm, write, session, role, config, system
+	Event   string    `json:"event"`
+	Area    string    `json:"area,omitempty"`
+	Source  string    `json:"source,omitempty"` // the condition, tag, device or user it is about
+	User    string    `json:"user,omitempty"`
+	Node    string    `json:"node,omitempty"`
+	Epoch   uint64    `json:"epoch,omitempty"`
+	State   string    `json:"state,omitempty"`
+	Level   string    `json:"level,omitempty"`
+	Old     string    `json:"old,omitempty"`
+	New     string    `json:"new,omitempty"`
+	Result  string    `json:"result,omitempty"`
+	Message string    `json:"message,omitempty"`
+}
+
+// Journal is one page of GET /api/v1/journal, newest entry first.
+type Journal struct {
+	Entries []JournalEntry `json:"entries"`
+	Next    string         `json:"next,omitempty"`
+}
+
+// JournalQuery selects journal entries.
+type JournalQuery struct {
+	From, To time.Time // zero: unbounded
+	Kind     string
+	Area     string
+	Source   string
+	User     string
+	Text     string
+	Limit    int
+	Cursor   string
+}

@@ -1,0 +1,28 @@
+package api
+
+import "time"
+
+// Login is the body of POST /api/v1/session.
+type Login struct {
+	User     string `json:"user"`
+	Password string `json:"password"`
+}
+
+// Session tells who is signed in: the answer of POST and GET /api/v1/session and of the exchange of a ticket.
+type Session struct {
+	User        string    `json:"user"`
+	Role        string    `json:"role"` // viewer, operator, engineer, admin
+	Permissions []string  `json:"permissions"`
+	ExpiresAt   time.Time `json:"expires_at"`
+	Node        string    `json:"node"`
+	// Token is only in the answer of POST /api/v1/session/exchange: a page of the other node cannot have a cookie here
+	// and sends it as a bearer token.
+	Token string `json:"token,omitempty"`
+}
+
+// Ticket proves the session to the other node for ten minutes: the answer of POST /api/v1/ticket and the body of
+// POST /api/v1/session/exchange.
+type Ticket struct {
+	Ticket    string    `json:"ticket"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+}

@@ -1,0 +1,44 @@
+package web
+
+import (
+	"crypto/tls"
+	"io/fs"
+	"log/slog"
+	"net"
+)
+
+// Config is what the server needs to know. The zero value of an optional field is its default.
+type Config struct {
+	Node    string // name of this node, as in the configuration
+	Address string // host:port to listen on
+	// Origins are the web addresses of both nodes as a browser writes them (https://host:port), this node's first. Pages from
+	// them, and no others, may open sockets and send commands. Empty: only pages of the host asked.
+	Origins []string
+	// PairKey signs the tickets a user of one node is admitted with on the other: at least [MinPairKey] bytes, equal
+	// on both nodes. Empty: no tickets.
+	PairKey []byte
+	Users   []User
+	Tokens  []Token
+
+	TLS    *tls.Config // nil: plain HTTP
+	UI     fs.FS       // files of the dashboard with index.html at the top; nil: a page that says how to build it
+	Log    *slog.Logger
+	Listen func(network, address string) (net.Listener, error)
+}
+
+// MinPairKey is the least length of the pair's key in bytes.
+const MinPairKey = 32
+
+// User is a person who may log in.
+type User struct {
+	Name string
+	Role Role
+	Hash string // argon2id, as made by [HashPassword]
+}
+
+// Token is a bearer token of a script.
+type Token struct {
+	Name string // shown in the journal
+	Role Role
+	Hash string // as made by [HashToken]
+}

@@ -1,0 +1,71 @@
+package web
+
+import "fmt"
+
+// Role is what a user may do; a higher one includes the lower ones.
+type Role uint8
+
+// The roles of users.
+const (
+	Nobody Role = iota
+	Viewer
+	Operator
+	Engineer
+	Admin
+)
+
+var roleNames = [...]string{"nobody", "viewer", "operator", "engineer", "admin"}
+
+// String returns the name of the role in the configuration.
+func (r Role) String() string {
+	if int(r) < len(roleNames) {
+		return roleNames[r]
+	}
+	return fmt.Sprintf("role(%d)", uint8(r))
+}
+
+// ParseRole returns the role with the given configuration name.
+func ParseRole(s string) (Role, error) {
+	for r := Viewer; r <= Admin; r++ {
+		if roleNames[r] == s {
+			return r, nil
+		}
+	}
+	return Nobody, fmt.Errorf("unknown role %q (one of viewer, operator, engineer, admin)", s)
+}
+
+// Permission names one thing that may be done. Every route and every command of the socket has one.
+type Permission string
+
+// The permissions.
+const (
+	// Anonymous needs no log-in: health checks, the log-in itself, and the files of the dashboard.
+	Anonymous     Permission = "anonymous"
+	View          Permission = "view"
+	TagWrite      Permission = "tag.write"
+	AlarmOperate  Permission = "alarm.operate"  // acknowledge, shelve, reset, comment
+	AlarmEngineer Permission = "alarm.engineer" // out of service
+	RoleChange    Permission = "role.change"
+)
+
+// needs lists the lowest role that has a permission. A permission that is not here is nobody's.
+var needs = map[Permission]Role{
+	Anonymous: Nobody, View: Viewer, TagWrite: Operator, AlarmOperate: Operator, AlarmEngineer: Engineer, RoleChange: Admin,
+}
+
+// May reports whether the role has the permission.
+func (r Role) May(p Permission) bool {
+	least, known := needs[p]
+	return known && r >= least
+}
+
+// permissions returns the names of everything the role may do, in a fixed order.
+func (r Role) permissions() []string {
+	var names []string
+	for _, p := range []Permission{View, TagWrite, AlarmOperate, AlarmEngineer, RoleChange} {
+		if r.May(p) {
+			names = append(names, string(p))
+		}
+	}
+	return names
+}
