@@ -1,0 +1,316 @@
+package block_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"scada/acquisition/tag"
+	"scada/history/block"
+)
+
+var scale = tag.Linear{RawLow: 0, RawHigh: 65535, Low: -50, High: 150}
+
+// shapes are what the tags of a plant look like.
+func shapes(n int, seed uint64) map[string][]tag.Sample {
+	r := rand.New(rand.NewPCG(seed, 1))
+	start := int64(1_700_000_000_000_000_000)
+	gen := func(f func(i int) tag.Value) []tag.Sample {
+		out := make([]tag.Sample, n)
+		for i := range out {
+			out[i] = tag.Sample{Time: start + int64(i)*1e9, Value: f(i)}
+		}
+		return out
+	}
+	jitter := func(s []tag.Sample) []tag.Sample {
+		for i := range s {
+			s[i].Time += r.Int64N(4e6) / 1e6 * 1e6
+		}
+		return s
+	}
+	walk := 30000.0
+	raw := func() float64 { walk += r.NormFloat64(); return math.Round(walk + 5*r.NormFloat64()) }
+	count := uint64(0)
+	m := map[string][]tag.Sample{
+		"adc":         gen(func(int) tag.Value { return tag.Float64(scale.Scale(raw())) }),
+		"adc jitter":  jitter(gen(func(int) tag.Value { return tag.Float64(scale.Scale(raw())) })),
+		"adc float32": gen(func(int) tag.Value { return tag.Float32(float32(scale.Scale(raw()))) }),
+		"real":        gen(func(int) tag.Value { return tag.Float32(float32(20 + r.NormFloat64())) }),
+		"decimals":    gen(func(int) tag.Value { return tag.Float64(float64(2000+r.IntN(40)) / 100) }),
+		"noise":       gen(func(int) tag.Value { return tag.Float64(r.NormFloat64()) }),
+		"setpoint":    gen(func(int) tag.Value { return tag.Float64(21.5) }),
+		"bool":        gen(func(i int) tag.Value { return tag.Bool(i/50%2 == 1) }),
+		"counter":     gen(func(int) tag.Value { count += r.Uint64N(3); return tag.Uint(tag.TypeUint64, count) }),
+		"extremes":    gen(func(int) tag.Value { return tag.Int(tag.TypeInt64, int64(r.Uint64())) }),
+		"text":        gen(func(i int) tag.Value { return tag.String(fmt.Sprint("step ", i/20%4)) }),
+		"none":        gen(func(int) tag.Value { return tag.Value{} }),
+	}
+	odd := gen(func(i int) tag.Value {
+		switch r.IntN(6) {
+		case 0:
+			return tag.Value{}
+		case 1:
+			return tag.String("水" + fmt.Sprint(i%3))
+		case 2:
+			return tag.Float64([]float64{math.NaN(), math.Inf(1), math.Copysign(0, -1), 3.4028234663852886e38, 5e-324}[r.IntN(5)])
+		case 3:
+			return tag.Int(tag.TypeInt8, -3)
+		}
+		return tag.Float64(scale.Scale(raw()))
+	})
+	bad := gen(func(int) tag.Value { return tag.Float64(scale.Scale(raw())) })
+	for i := range odd {
+		odd[i].Quality = []tag.Quality{tag.Good, tag.Good, tag.BadCommunicationError, tag.UncertainLastUsableValue, 0xFFFFFFFF}[r.IntN(5)]
+		odd[i].Time += r.Int64N(1e9)
+		if i/37%3 == 1 {
+			bad[i] = tag.Sample{Time: bad[i].Time, Quality: tag.BadCommunicationError}
+		}
+	}
+	m["everything"], m["outages"] = odd, bad
+	return m
+}
+
+// same compares samples bit for bit; == on a Value does, because a Value holds bits.
+func same(a, b []tag.Sample) bool { return slices.Equal(a, b) }
+
+func TestBlocksGiveBackEveryBit(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 127, 128, 129, 600, 3600} {
+		for name, s := range shapes(n, uint64(n)) {
+			for _, l := range []tag.Linear{{}, scale, {RawLow: 1, RawHigh: 1, Low: 0, High: 5}, {RawHigh: math.NaN(), High: 1}} {
+				b, err := block.Encode([]byte("before"), s, l)
+				if err != nil {
+					t.Fatalf("%s × %d: %v", name, n, err)
+				}
+				got, err := block.Decode(nil, b[6:])
+				if err != nil || !same(got, s) {
+					t.Fatalf("%s × %d with %+v: %v, or samples differ", name, n, l, err)
+				}
+				again, _ := block.Encode(nil, got, l)
+				if !bytes.Equal(again, b[6:]) {
+					t.Fatalf("%s × %d: encoding is not deterministic", name, n)
+				}
+				first, last, count, err := block.Bounds(again)
+				if err != nil || first != s[0].Time || last != s[n-1].Time || count != n {
+					t.Fatalf("%s × %d: bounds %d %d %d %v", name, n, first, last, count, err)
+				}
+			}
+		}
+	}
+}
+
+func TestSummaryIsTheSamplesSummary(t *testing.T) {
+	for _, n := range []int{1, 2, 600} {
+		for name, s := range shapes(n, 7) {
+			b, err := block.Encode(nil, s, scale)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, ok, err := block.ReadSummary(b)
+			hasText := slices.ContainsFunc(s, func(x tag.Sample) bool { return x.Value.Type() == tag.TypeString })
+			if err != nil || ok == hasText {
+				t.Fatalf("%s: summary %v, %v", name, ok, err)
+			}
+			if !ok {
+				continue
+			}
+			compareSummaries(t, name, got, block.Summarize(s))
+		}
+	}
+}
+
+func TestJoinedSummariesAreTheSummaryOfTheWhole(t *testing.T) {
+	for name, s := range shapes(600, 3) {
+		whole := block.Summarize(s)
+		for _, cut := range []int{0, 1, 299, 599, 600} {
+			joined := block.Summarize(s[:cut])
+			joined.Join(block.Summarize(s[cut:]))
+			compareSummaries(t, fmt.Sprintf("%s cut at %d", name, cut), joined, whole)
+		}
+	}
+}
+
+func compareSummaries(t *testing.T, name string, got, want block.Summary) {
+	t.Helper()
+	for _, f := range []struct {
+		what string
+		a, b *float64
+	}{{"sum", &got.Sum, &want.Sum}, {"deviations", &got.Deviations, &want.Deviations}, {"stepped", &got.Stepped, &want.Stepped}, {"sloped", &got.Sloped, &want.Sloped}} {
+		size := max(math.Abs(want.Sum), math.Abs(want.Stepped), math.Abs(*f.b), 1)
+		if math.IsNaN(*f.a) && f.what == "sloped" && want.First.Value.Type() != tag.TypeFloat64 {
+			*f.a = *f.b // a block of integers has no sloped integral
+		}
+		if diff := math.Abs(*f.a - *f.b); diff > 1e-9*size {
+			t.Errorf("%s: %s is %v, want %v", name, f.what, *f.a, *f.b)
+		}
+		*f.a, *f.b = 0, 0
+	}
+	if got != want {
+		t.Errorf("%s: summary\n%+v, want\n%+v", name, got, want)
+	}
+}
+
+func TestEveryFlippedBitIsFound(t *testing.T) {
+	for name, s := range shapes(40, 5) {
+		b, _ := block.Encode(nil, s, scale)
+		for i := range len(b) * 8 {
+			b[i/8] ^= 1 << (i % 8)
+			if _, err := block.Decode(nil, b); !errors.Is(err, block.ErrChecksum) {
+				t.Fatalf("%s: bit %d flipped: %v", name, i, err)
+			}
+			b[i/8] ^= 1 << (i % 8)
+		}
+		for n := range b {
+			if _, err := block.Decode(nil, b[:n]); err == nil {
+				t.Fatalf("%s: cut to %d of %d bytes was accepted", name, n, len(b))
+			}
+		}
+	}
+}
+
+func TestEncodeRefuses(t *testing.T) {
+	now := int64(1e18)
+	for _, c := range []struct {
+		name string
+		s    []tag.Sample
+	}{
+		{"nothing", nil},
+		{"disorder", []tag.Sample{{Time: now}, {Time: now - 1}}},
+		{"time too late", []tag.Sample{{Time: 1 << 62}}},
+		{"time too early", []tag.Sample{{Time: -1 << 62}}},
+		{"too many", make([]tag.Sample, block.MaxSamples+1)},
+	} {
+		if _, err := block.Encode(nil, c.s, tag.Linear{}); err == nil {
+			t.Errorf("%s was encoded", c.name)
+		}
+	}
+}
+
+func TestColumnsDropRepeatsAndSort(t *testing.T) {
+	var c block.Columns
+	in := []tag.Sample{{Time: 5, Value: tag.Bool(true)}, {Time: 7, Value: tag.Bool(false)}, {Time: 7, Value: tag.Bool(true)}, {Time: 7, Value: tag.Bool(false)}}
+	for i, s := range in {
+		if got := c.Append(s); got != (i != 3) {
+			t.Errorf("Append %d: %v", i, got)
+		}
+	}
+	if !c.Sorted() {
+		t.Error("in order, but not Sorted")
+	}
+	c.Append(tag.Sample{Time: 6})
+	c.Append(tag.Sample{Time: 5, Value: tag.Bool(true)})
+	got := c.Ordered().Samples(nil, 0, 100)
+	want := []tag.Sample{in[0], {Time: 6}, in[1], in[2]}
+	if c.Sorted() || !slices.Equal(got, want) {
+		t.Errorf("ordered: %v, want %v", got, want)
+	}
+}
+
+func TestSetOperations(t *testing.T) {
+	a := []tag.Sample{{Time: 1}, {Time: 2, Quality: 1}, {Time: 2, Quality: 2}}
+	b := []tag.Sample{{Time: 0}, {Time: 2, Quality: 2}, {Time: 2, Quality: 3}, {Time: 9}}
+	if got, want := block.Minus(b, a), []tag.Sample{b[0], b[2], b[3]}; !slices.Equal(got, want) {
+		t.Errorf("minus: %v", got)
+	}
+	if got, want := block.Union(a, b), []tag.Sample{b[0], a[0], a[1], a[2], b[2], b[3]}; !slices.Equal(got, want) {
+		t.Errorf("union: %v", got)
+	}
+}
+
+func TestStuckClockIsNotQuadratic(t *testing.T) {
+	s := make([]tag.Sample, 400_000)
+	for i := range s {
+		s[i] = tag.Sample{Time: 1e18, Value: tag.Int(tag.TypeInt32, int64(i/2))}
+	}
+	got := block.Union(s, s)
+	if len(got) != len(s)/2 || len(block.Minus(s, got)) != 0 || len(block.Minus(got, got[:1000])) != len(got)-1000 {
+		t.Errorf("%d samples", len(got))
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, s := range shapes(30, 2) {
+		b, _ := block.Encode(nil, s, scale)
+		f.Add(b[:len(b)-4])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		b = binary.LittleEndian.AppendUint32(slices.Clone(b), crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
+		s, err := block.Decode(nil, b)
+		block.ReadSummary(b)
+		if err != nil {
+			return
+		}
+		again, err := block.Encode(nil, s, scale)
+		if err != nil {
+			return // the texts together may be over the limit of a block
+		}
+		back, err := block.Decode(nil, again)
+		if err != nil || !same(back, s) {
+			t.Fatalf("decoded, encoded, decoded: %v", err)
+		}
+	})
+}
+
+func FuzzRoundTrip(f *testing.F) {
+	f.Add([]byte("0123456789abcdef0123456789abcdef"), 0.0, 100.0)
+	f.Fuzz(func(t *testing.T, b []byte, lo, hi float64) {
+		var s []tag.Sample
+		now := int64(1e18)
+		for ; len(b) >= 11; b = b[11:] {
+			now += int64(binary.LittleEndian.Uint16(b)) * 1000
+			typ := tag.Type(b[2] % 13)
+			x := tag.Sample{Time: now, Quality: tag.Quality(b[2]>>6) << 30}
+			switch typ {
+			case tag.TypeNone:
+			case tag.TypeString:
+				x.Value = tag.String(string(b[3:5]))
+			default:
+				x.Value = tag.FromBits(typ, binary.LittleEndian.Uint64(b[3:]), "")
+			}
+			s = append(s, x)
+		}
+		if len(s) == 0 {
+			return
+		}
+		e, err := block.Encode(nil, s, tag.Linear{RawHigh: 4096, Low: lo, High: hi})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := block.Decode(nil, e)
+		if err != nil || !same(got, s) {
+			t.Fatalf("%v, or samples differ", err)
+		}
+	})
+}
+
+func BenchmarkEncode(b *testing.B) {
+	for name, s := range shapes(600, 1) {
+		c := block.FromSamples(s)
+		b.Run(name, func(b *testing.B) {
+			var buf []byte
+			for b.Loop() {
+				buf, _ = c.Encode(buf[:0], scale)
+			}
+			b.ReportMetric(float64(len(buf))/600, "B/sample")
+			b.ReportMetric(600*float64(b.N)/b.Elapsed().Seconds()/1e6, "Msamples/s")
+		})
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	for name, s := range shapes(600, 1) {
+		e, _ := block.Encode(nil, s, scale)
+		b.Run(name, func(b *testing.B) {
+			var out []tag.Sample
+			for b.Loop() {
+				out, _ = block.Decode(out[:0], e)
+			}
+			b.ReportMetric(600*float64(b.N)/b.Elapsed().Seconds()/1e6, "Msamples/s")
+		})
+	}
+}

@@ -1,0 +1,311 @@
+package block
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+
+	"scada/acquisition/tag"
+)
+
+// Check verifies the checksum of a block.
+func Check(b []byte) error {
+	_, err := body(b)
+	return err
+}
+
+func body(b []byte) ([]byte, error) {
+	const least = 5 + 3 + 4
+	if len(b) < least {
+		return nil, fmt.Errorf("%w: %d bytes", ErrFormat, len(b))
+	}
+	n := len(b) - 4
+	if crc32.Checksum(b[:n], castagnoli) != binary.LittleEndian.Uint32(b[n:]) {
+		return nil, ErrChecksum
+	}
+	return b[:n], nil
+}
+
+// ReadSummary returns the summary of a block; ok is false for a block with texts, which has none.
+// The sloped integral is NaN when all values are integers.
+func ReadSummary(b []byte) (s Summary, ok bool, err error) {
+	b, err = body(b)
+	if err != nil {
+		return Summary{}, false, err
+	}
+	r := &reader{b: b}
+	h := readHead(r)
+	if r.err != nil || h.flags&flagSummary == 0 {
+		return Summary{}, false, r.err
+	}
+	s = h.readSummary(r)
+	return s, r.err == nil, r.err
+}
+
+// Bounds returns the times of the first and the last sample and the number of samples.
+func Bounds(b []byte) (first, last int64, count int, err error) {
+	b, err = body(b)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	r := &reader{b: b}
+	h := readHead(r)
+	return h.first, h.last, h.count, r.err
+}
+
+// Decode appends the samples of a block.
+func Decode(dst []tag.Sample, b []byte) ([]tag.Sample, error) {
+	b, err := body(b)
+	if err != nil {
+		return dst, err
+	}
+	r := &reader{b: b}
+	h := readHead(r)
+	if r.err == nil && h.flags&flagSummary != 0 {
+		h.readSummary(r)
+	}
+	times := h.readTimes(r.column())
+	runs := []run{{n: h.count, typ: h.typ}}
+	if !h.uniform() {
+		runs = readRuns(r, r.column(), h.count)
+	}
+	if r.err != nil {
+		return dst, r.err
+	}
+	numbers, texts := 0, 0
+	for _, run := range runs {
+		switch {
+		case run.typ.IsNumeric():
+			numbers += run.n
+		case run.typ == tag.TypeString:
+			texts += run.n
+		}
+	}
+	if numbers > 0 && h.m.codec == codecNone {
+		r.fail("numbers without a codec")
+	}
+	bits := make([]uint64, numbers)
+	if err := h.m.readValues(bits, r.column()); err != nil {
+		return dst, err
+	}
+	var text []string
+	if h.flags&flagSummary == 0 {
+		text = readTexts(r, r.column(), texts)
+	} else if texts > 0 {
+		r.fail("texts in a block without text")
+	}
+	if r.err == nil && (times == nil || len(r.b) != 0) {
+		r.fail("length")
+	}
+	if r.err != nil {
+		return dst, r.err
+	}
+	return assemble(dst, times, runs, bits, text), nil
+}
+
+func assemble(dst []tag.Sample, times []int64, runs []run, bits []uint64, texts []string) []tag.Sample {
+	i := 0
+	for _, r := range runs {
+		for range r.n {
+			s := tag.Sample{Time: times[i], Quality: r.quality}
+			switch {
+			case r.typ.IsNumeric():
+				s.Value = tag.FromBits(r.typ, bits[0], "")
+				bits = bits[1:]
+			case r.typ == tag.TypeString:
+				s.Value = tag.String(texts[0])
+				texts = texts[1:]
+			}
+			dst = append(dst, s)
+			i++
+		}
+	}
+	return dst
+}
+
+// readTimes returns nil when the column does not hold the times the header promises.
+func (h *head) readTimes(b []byte) []int64 {
+	if h.count == 0 {
+		return nil
+	}
+	times := make([]int64, h.count)
+	rest, err := readInts(times[1:], b)
+	if err != nil || len(rest) != 0 {
+		return nil
+	}
+	times[0] = h.first
+	for i := 1; i < len(times); i++ {
+		step := times[i]
+		if step < 0 || step > (h.last-times[i-1])/h.unit {
+			return nil
+		}
+		times[i] = times[i-1] + step*h.unit
+	}
+	if times[len(times)-1] != h.last {
+		return nil
+	}
+	return times
+}
+
+func readRuns(outer *reader, b []byte, count int) []run {
+	r := &reader{b: b}
+	dict := make([]run, r.length(len(b)))
+	for i := range dict {
+		dict[i] = run{typ: tag.Type(r.byte()), quality: tag.Quality(r.uint32())}
+		if dict[i].typ != tag.TypeNone && !dict[i].typ.Valid() {
+			r.fail("type of a run")
+		}
+	}
+	var runs []run
+	for left := count; left > 0 && r.err == nil; {
+		k := r.length(len(dict) - 1)
+		n := r.length(left)
+		if n == 0 || r.err != nil {
+			r.fail("length of a run")
+			break
+		}
+		next := dict[k]
+		next.n = n
+		runs = append(runs, next)
+		left -= n
+	}
+	if r.err == nil && len(r.b) != 0 {
+		r.fail("bytes behind the runs")
+	}
+	if r.err != nil && outer.err == nil {
+		outer.err = r.err
+	}
+	return runs
+}
+
+func readTexts(outer *reader, b []byte, count int) []string {
+	r := &reader{b: b}
+	dict := make([]string, r.length(len(b)))
+	for i := range dict {
+		dict[i] = string(r.take(r.length(tag.MaxText)))
+	}
+	numbers := make([]int64, count)
+	rest, err := readInts(numbers, r.b)
+	if r.err == nil && (err != nil || len(rest) != 0) {
+		r.fail("numbers of the texts")
+	}
+	texts := make([]string, count)
+	for i, k := range numbers {
+		if k < 0 || k >= int64(len(dict)) {
+			r.fail("number of a text")
+			break
+		}
+		texts[i] = dict[k]
+	}
+	if r.err != nil && outer.err == nil {
+		outer.err = r.err
+	}
+	return texts
+}
+
+// reader takes values off the front of bytes and remembers the first thing that is wrong.
+type reader struct {
+	b   []byte
+	err error
+}
+
+func (r *reader) fail(what string) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%w: %s", ErrFormat, what)
+	}
+	r.b = nil
+}
+
+func (r *reader) take(n int) []byte {
+	if n < 0 || n > len(r.b) {
+		r.fail("ends early")
+		return nil
+	}
+	out := r.b[:n]
+	r.b = r.b[n:]
+	return out
+}
+
+func (r *reader) byte() byte {
+	if b := r.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) uint64() uint64 {
+	if b := r.take(8); b != nil {
+		return binary.LittleEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.fail("number")
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.fail("number")
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+// length returns a number of at most limit.
+func (r *reader) length(limit int) int {
+	v := r.uvarint()
+	if limit < 0 || v > uint64(limit) {
+		r.fail("number over its limit")
+		return 0
+	}
+	return int(v)
+}
+
+func (r *reader) uint32() uint32 {
+	v := r.uvarint()
+	if v > math.MaxUint32 {
+		r.fail("number over 32 bits")
+		return 0
+	}
+	return uint32(v)
+}
+
+// step returns a duration: a number of units, in nanoseconds.
+func (r *reader) step(unit int64) int64 {
+	v := r.uvarint()
+	if v > uint64(2*timeLimit-1)/uint64(unit) {
+		r.fail("duration out of range")
+		return 0
+	}
+	return int64(v) * unit
+}
+
+// multiple returns a time given in units.
+func (r *reader) multiple(unit int64) int64 {
+	v := r.varint()
+	if v > timeLimit/unit || v < -timeLimit/unit {
+		r.fail("time out of range")
+		return 0
+	}
+	return v * unit
+}
+
+func (r *reader) float() float64 {
+	n := r.varint()
+	if n&1 == 0 {
+		return float64(n / 2)
+	}
+	return math.Float64frombits(r.uint64())
+}
+
+func (r *reader) column() []byte { return r.take(r.length(len(r.b))) }
