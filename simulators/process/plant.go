@@ -221,25 +221,30 @@ func (p *Plant) eu(i int, raw tag.Value) tag.Value {
 	return tag.Float64(p.points[i].Scale.Scale(raw.Number()))
 }
 
-// WriteRaw is a client's write, in the numbers of the device.
-func (p *Plant) WriteRaw(i int, raw tag.Value) error {
+// WriteRaws is a client's write of one or more points in the numbers of the device: all are stored, or none.
+func (p *Plant) WriteRaws(indexes []int, raws []tag.Value) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.write(i, p.eu(i, raw))
+	for k, i := range indexes {
+		if err := p.points[i].check(p.eu(i, raws[k])); err != nil {
+			return err
+		}
+	}
+	for k, i := range indexes {
+		p.points[i].store(p.eu(i, raws[k]))
+	}
+	return nil
 }
 
-// Write is a client's write in engineering units.
+// Write is a client's write of one point in engineering units.
 func (p *Plant) Write(i int, v tag.Value) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.write(i, v)
-}
-
-func (p *Plant) write(i int, v tag.Value) error {
-	if !p.points[i].Writable {
-		return fmt.Errorf("%s: %w", p.points[i].Name, ErrReadOnly)
+	if err := p.points[i].check(v); err != nil {
+		return err
 	}
-	return p.points[i].store(v)
+	p.points[i].store(v)
+	return nil
 }
 
 // Force makes a point show a value whatever the plant does, until it is released.

@@ -60,7 +60,7 @@ func (p *Point) AddressText() string {
 	case p.Bit != NoBit:
 		return fmt.Sprintf("%s:%d.%d", p.Space, p.Address, p.Bit)
 	case p.Type == tag.TypeString:
-		return fmt.Sprintf("%s:%d[%d]", p.Space, p.Address, p.Length)
+		return fmt.Sprintf("%s:%d[%d]", p.Space, p.Address, p.Registers())
 	}
 	return fmt.Sprintf("%s:%d", p.Space, p.Address)
 }
@@ -114,24 +114,36 @@ func (p *Point) raw(v tag.Value) tag.Value {
 	return r
 }
 
-// store puts a value in engineering units into the model.
-func (p *Point) store(v tag.Value) error {
+// check says why a value in engineering units cannot be stored.
+func (p *Point) check(v tag.Value) error {
 	switch {
-	case p.text != nil && v.Type() == tag.TypeString:
-		*p.text = v.Text()[:min(len(v.Text()), p.Length)]
-	case p.flag != nil && v.Type().IsNumeric():
-		*p.flag = v.Truth()
-	case p.number != nil && p.mask == 0 && v.Type().IsNumeric():
-		f := v.Number()
-		if math.IsNaN(f) || math.IsInf(f, 0) {
-			return fmt.Errorf("%s: %v is not a number", p.Name, f)
-		}
-		if !p.Range.IsZero() && (f < p.Range.Low || f > p.Range.High) {
-			return fmt.Errorf("%s: %g is outside %g..%g", p.Name, f, p.Range.Low, p.Range.High)
-		}
-		*p.number = f
-	default:
+	case !p.Writable:
+		return fmt.Errorf("%s: %w", p.Name, ErrReadOnly)
+	case p.text != nil && v.Type() == tag.TypeString && len(v.Text()) > p.Length:
+		return fmt.Errorf("%s: longer than %d bytes", p.Name, p.Length)
+	case p.text != nil && v.Type() == tag.TypeString, p.flag != nil && v.Type().IsNumeric():
+		return nil
+	case p.number == nil || !v.Type().IsNumeric():
 		return fmt.Errorf("%s: a %s cannot be stored", p.Name, v.Type())
 	}
+	f := v.Number()
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return fmt.Errorf("%s: %v is not a number", p.Name, f)
+	}
+	if !p.Range.IsZero() && (f < p.Range.Low || f > p.Range.High) {
+		return fmt.Errorf("%s: %g is outside %g..%g", p.Name, f, p.Range.Low, p.Range.High)
+	}
 	return nil
+}
+
+// store puts a checked value into the model.
+func (p *Point) store(v tag.Value) {
+	switch {
+	case p.text != nil:
+		*p.text = v.Text()
+	case p.flag != nil:
+		*p.flag = v.Truth()
+	default:
+		*p.number = v.Number()
+	}
 }
