@@ -104,6 +104,7 @@ func appendValue(dst []byte, v tag.Value, q tag.Quality) []byte {
 func appendEvent(dst []byte, ev *Event) []byte {
 	dst = append(dst, ev.Key[:]...)
 	dst = appendTime(dst, ev.Time)
+	dst = binary.LittleEndian.AppendUint16(dst, ev.Order)
 	dst = appendText(dst, ev.Condition)
 	dst = append(dst, byte(ev.Kind), byte(ev.State), byte(ev.Level), byte(ev.Priority))
 	dst = binary.AppendUvarint(dst, ev.Occurrence)
@@ -128,7 +129,7 @@ func appendEvent(dst []byte, ev *Event) []byte {
 func readEvent(r *reader) Event {
 	var ev Event
 	copy(ev.Key[:], r.bytes(len(ev.Key)))
-	ev.Time, ev.Condition = r.time(), r.text(MaxID)
+	ev.Time, ev.Order, ev.Condition = r.time(), binary.LittleEndian.Uint16(r.bytes(2)), r.text(MaxID)
 	ev.Kind, ev.State = Kind(r.enum(uint8(kindEnd))), State(r.enum(uint8(stateEnd)))
 	ev.Level, ev.Priority = Level(r.enum(uint8(levelEnd))), Priority(r.enum(uint8(priorityEnd)))
 	ev.Occurrence, ev.Term = r.uvarint(), r.uvarint()

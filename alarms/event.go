@@ -45,8 +45,10 @@ const System = "system"
 
 // Event is one record of the alarm journal. Times are UTC nanoseconds, zero means none.
 type Event struct {
-	Key        Key      `json:"key"`
-	Time       int64    `json:"time"`
+	Key  Key   `json:"key"`
+	Time int64 `json:"time"`
+	// Order counts the events of one instant as the active recorded them, so that cause stays before effect.
+	Order      uint16   `json:"order,omitempty"`
 	Condition  string   `json:"condition"`
 	Kind       Kind     `json:"kind"`
 	State      State    `json:"state"`

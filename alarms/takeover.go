@@ -215,8 +215,7 @@ func (e *Engine) closeRemoved(img *ConditionImage, now int64) {
 	}
 	ev := Event{Time: now, Condition: img.ID, Kind: KindClear, State: StateNorm, Level: img.Level, Priority: img.Priority,
 		Occurrence: img.Occurrence, Term: e.term, Note: NoteRemoved, By: System, Value: img.Value, Quality: img.Quality}
-	ev.Key = KeyOf(&ev)
-	e.events = append(e.events, ev)
+	e.record(ev)
 }
 
 func (e *Engine) closeOrphans(now int64) {

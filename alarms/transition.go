@@ -14,10 +14,20 @@ func (e *Engine) emit(c *condition, ev Event) {
 		ev.Priority = c.limits[0].priority
 	}
 	ev.Value, ev.Quality, ev.Limit = c.main.Value, c.main.Quality, c.LimitValue
-	ev.Key = KeyOf(&ev)
 	c.ChangedAt, c.Value, c.Quality = ev.Time, ev.Value, ev.Quality
-	e.events = append(e.events, ev)
+	e.record(ev)
 	e.touch(c)
+}
+
+// record numbers the event within its instant, gives it its key and adds it to the outcome of the call.
+func (e *Engine) record(ev Event) {
+	for i := range e.events {
+		if e.events[i].Time == ev.Time {
+			ev.Order++
+		}
+	}
+	ev.Key = KeyOf(&ev)
+	e.events = append(e.events, ev)
 }
 
 // move makes the transition from the present level to the most severe active limit.
