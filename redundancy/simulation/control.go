@@ -1,0 +1,154 @@
+package simulation
+
+import (
+	"fmt"
+	"time"
+
+	"scada/redundancy/role"
+)
+
+func (w *World) node(name string) *node {
+	if name == "a" {
+		return w.nodes[0]
+	}
+	return w.nodes[1]
+}
+
+// Start starts the node's process.
+func (w *World) Start(name string) { w.node(name).start(); w.check() }
+
+// Kill ends the process without a word; its host answers with resets.
+func (w *World) Kill(name string) { w.node(name).end("process killed"); w.check() }
+
+// Power switches the host off, or on again (the process stays down until started).
+func (w *World) Power(name string, on bool) {
+	n := w.node(name)
+	n.hostUp = on
+	n.trace(fmt.Sprintf("power %v", on))
+	if !on && n.m != nil {
+		n.m, n.touching, n.stalledUntil = nil, false, 0
+	}
+	w.check()
+}
+
+// Stop ends the process in order.
+func (w *World) Stop(name, reason string) {
+	if n := w.node(name); n.m != nil {
+		n.act(n.m.Stop(n.clock(), reason))
+	}
+	w.check()
+}
+
+// Stall makes the process stand still for d while its clock runs on.
+func (w *World) Stall(name string, d time.Duration) {
+	if n := w.node(name); n.m != nil {
+		n.stalledUntil = w.now + d
+		n.trace(fmt.Sprintf("stands still for %v", d))
+	}
+}
+
+// Cut stops messages from one node to the other on a path; path -1 means all.
+func (w *World) Cut(path int, from string, cut bool) {
+	for p := range w.paths {
+		if path < 0 || p == path {
+			w.paths[p].cut[w.node(from).index] = cut
+			w.node(from).trace(fmt.Sprintf("path %d from here cut", p))
+		}
+	}
+}
+
+// Heal ends all cuts.
+func (w *World) Heal() {
+	if w.set.Trace != nil {
+		w.set.Trace(w.now, "-", "all paths healed")
+	}
+	for p := range w.paths {
+		w.paths[p] = path{}
+	}
+}
+
+// Self sets what the node knows of itself.
+func (w *World) Self(name string, s role.Self) { w.node(name).self = s }
+
+// Witness sets what the node's witness will say.
+func (w *World) Witness(name string, v role.Verdict) { w.node(name).verdict = v }
+
+// FailActivation makes the node's activations fail.
+func (w *World) FailActivation(name string, fail bool) { w.node(name).failActivate = fail }
+
+// Order gives an operator's order to the node: switch, drill, take, release, maintenance on, maintenance off.
+func (w *World) Order(name, what, reason string) error {
+	n := w.node(name)
+	if n.m == nil {
+		return fmt.Errorf("node %s is down", name)
+	}
+	n.m.SetSelf(n.self)
+	var actions []role.Action
+	var err error
+	switch what {
+	case "switch":
+		actions, err = n.m.Switch(n.clock(), role.Planned, reason)
+	case "drill":
+		actions, err = n.m.Switch(n.clock(), role.Drill, reason)
+	case "take":
+		actions, err = n.m.Take(n.clock(), reason)
+	case "release":
+		actions, err = n.m.Release(n.clock(), reason)
+	case "maintenance on":
+		actions, err = n.m.Maintenance(n.clock(), true, reason)
+	case "maintenance off":
+		actions, err = n.m.Maintenance(n.clock(), false, reason)
+	default:
+		return fmt.Errorf("unknown order %q", what)
+	}
+	n.act(actions)
+	w.check()
+	return err
+}
+
+// State describes a node in one line.
+func (w *World) State(name string) string {
+	n := w.node(name)
+	if n.m == nil {
+		return name + ": down"
+	}
+	r, reason := n.m.Role()
+	t := n.m.Term()
+	s := fmt.Sprintf("%s: %s epoch=%d", name, r, t.Epoch)
+	if r == role.Active {
+		s += fmt.Sprintf(" confirmed=%v writes=%v", t.Confirmed, n.mayWrite())
+		if _, solo := n.m.Lease(n.clock()); solo {
+			s += " solo"
+		}
+		if n.m.Pinned() {
+			s += " pinned"
+		}
+	}
+	if step := n.m.Switching(); step != "" {
+		s += " (" + step + ")"
+	}
+	return s + " because " + reason
+}
+
+// Settled says what is wrong with a world that has had its time without faults: one node must be active and may
+// write, the other must be its standby.
+func (w *World) Settled() error {
+	active := 0
+	for _, n := range w.nodes {
+		if n.m == nil {
+			return fmt.Errorf("node %s is down", n.name)
+		}
+		switch r, reason := n.m.Role(); {
+		case r == role.Active && !n.mayWrite():
+			return fmt.Errorf("node %s is active and may not write", n.name)
+		case r == role.Active:
+			active++
+		case r != role.Standby:
+			return fmt.Errorf("node %s is %s: %s", n.name, r, reason)
+		}
+	}
+	if active != 1 {
+		return fmt.Errorf("%d nodes are active", active)
+	}
+	return nil
+}
