@@ -1,0 +1,103 @@
+package web
+
+import (
+	"net"
+	"net/http"
+	"strings"
+
+	"scada/web/api"
+)
+
+// principal is who sends a request.
+type principal struct {
+	Actor
+	session *session // nil for a bearer token of the configuration
+}
+
+// identify finds out who sends the request: a bearer token, else the session cookie. A bearer token that is wrong is
+// not made good by a cookie.
+func (s *Server) identify(r *http.Request) (principal, bool) {
+	if header := r.Header.Get("Authorization"); header != "" {
+		scheme, token, _ := strings.Cut(header, " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			return principal{}, false
+		}
+		return s.bearer(strings.TrimSpace(token), remote(r))
+	}
+	c, err := r.Cookie(s.cookieName())
+	if err != nil {
+		return principal{}, false
+	}
+	if sess, ok := s.sessions.find(c.Value, s.now()); ok {
+		return sess.principal(remote(r)), true
+	}
+	return principal{}, false
+}
+
+// bearer accepts the token of an exchanged session and the tokens of the configuration.
+func (s *Server) bearer(token, address string) (principal, bool) {
+	if sess, ok := s.sessions.find(token, s.now()); ok {
+		return sess.principal(address), true
+	}
+	if t, ok := s.accounts.Load().tokens[HashToken(token)]; ok {
+		return principal{Actor: Actor{User: t.Name, Role: t.Role, Remote: address}}, true
+	}
+	return principal{}, false
+}
+
+func (sess *session) principal(address string) principal {
+	return principal{Actor: Actor{User: sess.user, Role: sess.role, Remote: address}, session: sess}
+}
+
+// admit checks a ticket of either node against this node's users.
+func (s *Server) admit(text, address string) (Actor, error) {
+	t, err := checkTicket(s.cfg.PairKey, text, s.now())
+	if err != nil {
+		return Actor{}, err
+	}
+	a, ok := s.accounts.Load().users.byName[t.User]
+	if !ok {
+		return Actor{}, errTicket
+	}
+	return Actor{User: t.User, Role: a.role, Remote: address}, nil
+}
+
+// authorise returns the refusal of a permission, nil when it is granted.
+func authorise(who principal, known bool, p Permission) *api.Problem {
+	switch {
+	case p == Anonymous:
+		return nil
+	case !known:
+		return api.NewProblem(api.CodeUnauthorized, "log in or send a bearer token")
+	case !who.Role.May(p):
+		return api.NewProblem(api.CodeForbidden, "%s needs more than the role %s", p, who.Role)
+	}
+	return nil
+}
+
+// cookieName differs between the nodes: cookies do not tell ports apart, and both nodes of a demonstration live on one host.
+func (s *Server) cookieName() string {
+	return "scada_session_" + strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, s.cfg.Node)
+}
+
+// remote is the client's address without the port.
+func remote(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+func badSocket(r *http.Request) *api.Problem {
+	return api.NewProblem(api.CodeBadRequest, "this is a WebSocket of subprotocol %s (got %q)", subprotocol, r.Header.Get("Sec-WebSocket-Protocol"))
+}
+
+func authoriseOrigin(r *http.Request) *api.Problem {
+	return api.NewProblem(api.CodeForbidden, "pages of %s may not connect", r.Header.Get("Origin"))
+}

@@ -1,0 +1,74 @@
+package web
+
+import (
+	"slices"
+	"time"
+
+	"scada/web/api"
+)
+
+func (s *Server) getHistory(c *call) (any, error) {
+	q, err := s.historyQuery(c)
+	if err != nil {
+		return nil, err
+	}
+	h, err := s.backend.History(c.r.Context(), q)
+	if err != nil {
+		return nil, err
+	}
+	h.From, h.To, h.Series = q.From, q.To, filled(h.Series)
+	for i := range h.Series {
+		h.Series[i].Samples = filled(h.Series[i].Samples)
+	}
+	return h, nil
+}
+
+// historyQuery reads the parameters and holds them against the limits and the tags that exist.
+func (s *Server) historyQuery(c *call) (api.HistoryQuery, error) {
+	q := api.HistoryQuery{Aggregate: c.query("aggregate"), Cursor: c.query("cursor")}
+	for _, name := range c.r.URL.Query()["tag"] {
+		if !slices.Contains(q.Tags, name) {
+			q.Tags = append(q.Tags, name)
+		}
+	}
+	if len(q.Tags) == 0 || len(q.Tags) > maxHistoryTags {
+		return q, api.NewProblem(api.CodeBadRequest, "tag: want 1 to %d of them", maxHistoryTags)
+	}
+	plant := s.backend.Plant()
+	for _, name := range q.Tags {
+		if _, ok := plant.find(name); !ok {
+			return q, api.NewProblem(api.CodeNotFound, "no tag %q", name)
+		}
+	}
+	var err error
+	if q.From, q.To, err = c.span(s.now(), time.Hour); err != nil {
+		return q, err
+	}
+	if q.Points, err = c.number("points", 0, maxPoints); err != nil {
+		return q, err
+	}
+	if q.Limit, err = c.number("limit", maxPage, maxHistoryRows); err != nil {
+		return q, err
+	}
+	if text := c.query("step"); text != "" {
+		if q.Step, err = time.ParseDuration(text); err != nil || q.Step < time.Millisecond {
+			return q, api.NewProblem(api.CodeBadRequest, "step=%s: want a duration from 1ms", text)
+		}
+	}
+	return q, checkForm(q)
+}
+
+// checkForm sees to it that the parameters ask for one thing.
+func checkForm(q api.HistoryQuery) error {
+	switch {
+	case q.Aggregate != "" && q.Points != 0:
+		return api.NewProblem(api.CodeBadRequest, "aggregate and points exclude each other")
+	case q.Step != 0 && q.Aggregate == "":
+		return api.NewProblem(api.CodeBadRequest, "step needs an aggregate")
+	case q.Cursor != "" && (q.Aggregate != "" || q.Points != 0):
+		return api.NewProblem(api.CodeBadRequest, "cursor is for raw samples")
+	case q.Aggregate != "" && q.Step != 0 && q.To.Sub(q.From)/q.Step > maxIntervals:
+		return api.NewProblem(api.CodeBadRequest, "more than %d intervals", maxIntervals)
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package web
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/argon2"
+
+	"scada/web/api"
+)
+
+// HashPassword returns the argon2id hash of a password in the form the configuration takes.
+func HashPassword(password string) (string, error) { return api.HashPassword(password) }
+
+// HashToken returns the form in which the configuration keeps a bearer token. A token is random and long, so that one
+// round of SHA-256 is enough.
+func HashToken(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
+
+// Bounds of the cost a hash in the configuration may ask for.
+const (
+	maxArgonKiB    = 256 << 10
+	maxArgonPasses = 16
+	maxArgonKey    = 64 // bytes
+)
+
+// passwordHash is an argon2id hash taken apart.
+type passwordHash struct {
+	memoryKiB, passes uint32
+	threads           uint8
+	salt, key         []byte
+}
+
+func parsePasswordHash(s string) (passwordHash, error) {
+	var h passwordHash
+	parts := strings.Split(s, "$")
+	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
+		return h, fmt.Errorf("not an argon2id hash ($argon2id$v=%d$m=…,t=…,p=…$salt$key)", argon2.Version)
+	}
+	if n, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &h.memoryKiB, &h.passes, &h.threads); n != 3 || err != nil {
+		return h, fmt.Errorf("argon2id cost %q is not m=…,t=…,p=…", parts[3])
+	}
+	if h.memoryKiB < 8 || h.memoryKiB > maxArgonKiB || h.passes < 1 || h.passes > maxArgonPasses || h.threads < 1 {
+		return h, fmt.Errorf("argon2id cost %q is out of bounds (m 8 to %d KiB, t 1 to %d)", parts[3], maxArgonKiB, maxArgonPasses)
+	}
+	var err error
+	if h.salt, err = base64.RawStdEncoding.DecodeString(parts[4]); err != nil || len(h.salt) < 8 {
+		return h, fmt.Errorf("argon2id salt is not base64 of 8 bytes or more")
+	}
+	if h.key, err = base64.RawStdEncoding.DecodeString(parts[5]); err != nil || len(h.key) < 16 || len(h.key) > maxArgonKey {
+		return h, fmt.Errorf("argon2id key is not base64 of 16 to %d bytes", maxArgonKey)
+	}
+	return h, nil
+}
+
+func (h passwordHash) matches(password string) bool {
+	key := argon2.IDKey([]byte(password), h.salt, h.passes, h.memoryKiB, h.threads, uint32(len(h.key)))
+	return subtle.ConstantTimeCompare(key, h.key) == 1
+}
+
+// gate lets one password check run at a time: each takes 19 MiB and some 30 ms, and who knocks often must not take the
+// memory and the time of the plant.
+type gate chan struct{}
+
+func newGate() gate { return make(gate, 1) }
+
+// do runs f alone, or returns false when the turn does not come in time.
+func (g gate) do(ctx context.Context, f func()) bool {
+	ctx, cancel := context.WithTimeout(ctx, passwordQueueTime)
+	defer cancel()
+	select {
+	case g <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	}
+	defer func() { <-g }()
+	f()
+	return true
+}
+
+// users are the people of the configuration, their hashes parsed.
+type users struct {
+	byName map[string]account
+	decoy  passwordHash // checked for an unknown name, so that the time does not tell which names exist
+}
+
+type account struct {
+	role Role
+	hash passwordHash
+}
+
+func newUsers(list []User) (users, error) {
+	u := users{byName: map[string]account{}}
+	for _, user := range list {
+		h, err := parsePasswordHash(user.Hash)
+		if err != nil {
+			return u, fmt.Errorf("user %q: %w", user.Name, err)
+		}
+		if user.Name == "" || len(user.Name) > maxUserName {
+			return u, fmt.Errorf("user name %q: want 1 to %d bytes", user.Name, maxUserName)
+		}
+		if _, twice := u.byName[user.Name]; twice {
+			return u, fmt.Errorf("user %q is configured twice", user.Name)
+		}
+		if user.Role < Viewer || user.Role > Admin {
+			return u, fmt.Errorf("user %q has no role", user.Name)
+		}
+		u.byName[user.Name] = account{role: user.Role, hash: h}
+		u.decoy = h
+	}
+	return u, nil
+}
+
+// check returns the account when name and password fit.
+func (u users) check(name, password string) (account, bool) {
+	a, known := u.byName[name]
+	if !known {
+		if u.decoy.key != nil {
+			u.decoy.matches(password)
+		}
+		return account{}, false
+	}
+	return a, a.hash.matches(password)
+}
+
+// tokens are the bearer tokens of the configuration, by hash.
+type tokens map[string]Token
+
+func newTokens(list []Token) (tokens, error) {
+	t := tokens{}
+	for _, tok := range list {
+		if b, err := hex.DecodeString(tok.Hash); err != nil || len(b) != sha256.Size {
+			return nil, fmt.Errorf("token %q: the hash is not 64 hexadecimal digits", tok.Name)
+		}
+		if tok.Role < Viewer || tok.Role > Admin {
+			return nil, fmt.Errorf("token %q has no role", tok.Name)
+		}
+		t[strings.ToLower(tok.Hash)] = tok
+	}
+	return t, nil
+}

@@ -1,0 +1,457 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"golang.org/x/crypto/argon2"
+
+	"scada/acquisition/live"
+	"scada/acquisition/tag"
+	"scada/web/api"
+)
+
+// pipes is a network of net.Pipe connections: it works inside a bubble and has no buffers a slow reader could hide in.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
+
+type pipeAddr struct{}
+
+func (pipeAddr) Network() string { return "pipe" }
+func (pipeAddr) String() string  { return "10.0.0.7:1000" }
+
+type pipeConn struct{ net.Conn }
+
+func (pipeConn) RemoteAddr() net.Addr { return pipeAddr{} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return pipeConn{c}, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
+func (p *pipes) Addr() net.Addr { return pipeAddr{} }
+
+func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	here, there := net.Pipe()
+	select {
+	case p.conns <- there:
+		return here, nil
+	case <-p.closed:
+		return nil, errors.New("connection refused")
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// fake is a backend in memory.
+type fake struct {
+	mu       sync.Mutex
+	node     string
+	plant    *Plant
+	pair     api.Pair
+	ready    bool
+	alarms   []api.Alarm
+	alarmErr error
+	alarmLog *Feed[api.AlarmChange]
+	journal  *Feed[api.JournalEntry]
+	audits   []AuditEvent
+	writes   []Write
+	write    func(ctx context.Context, w Write) (api.WriteResult, error)
+	commands []string
+	query    api.HistoryQuery
+	panics   bool
+}
+
+func newFake(node string, tags ...tag.Definition) *fake {
+	f := &fake{node: node, plant: newPlant(tags...), ready: true,
+		alarmLog: NewFeed[api.AlarmChange](8), journal: NewFeed[api.JournalEntry](8)}
+	f.setRole(api.RoleActive, 7)
+	return f
+}
+
+func newPlant(tags ...tag.Definition) *Plant {
+	for i := range tags {
+		tags[i].ID = tag.ID(i)
+		if tags[i].Area == "" {
+			tags[i].Area = "main"
+		}
+	}
+	return &Plant{Tags: tags, Live: live.New(len(tags)), Pages: map[string][]string{"overview": {"a/x", "gone"}}}
+}
+
+func (f *fake) setRole(role string, epoch uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pair = api.Pair{Nodes: []api.Node{{Node: f.node, Designation: "primary", Reachable: true, Ready: true,
+		Areas: []api.Area{{Area: "main", Role: role, Epoch: epoch, Confirmed: true}}}, {Node: "other", Mirror: api.Mirror{LagMs: 3}, Reachable: true}}}
+}
+
+func (f *fake) Node() api.NodeInfo {
+	return api.NodeInfo{Node: f.node, Project: "plant", Version: "v1", ConfigDigest: "d1"}
+}
+
+func (f *fake) Role() api.Pair {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.panics {
+		panic("role")
+	}
+	return f.pair
+}
+
+func (f *fake) RoleCommand(_ context.Context, by Actor, cmd api.RoleCommand) (api.RoleResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.commands = append(f.commands, fmt.Sprintf("%s %s %+v", by.User, cmd.Verb, cmd))
+	if !f.ready {
+		return api.RoleResult{}, fmt.Errorf("switch: %w", api.NewProblem(api.CodeNotReady, "back-fill has 3 windows to go"))
+	}
+	return api.RoleResult{Result: "done"}, nil
+}
+
+func (f *fake) Ready(string) (bool, []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ready, nil
+}
+
+func (f *fake) Plant() *Plant {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.plant
+}
+
+func (f *fake) WriteTag(ctx context.Context, _ Actor, w Write) (api.WriteResult, error) {
+	f.mu.Lock()
+	f.writes = append(f.writes, w)
+	do := f.write
+	f.mu.Unlock()
+	if do != nil {
+		return do(ctx, w)
+	}
+	return api.WriteResult{Tag: w.Tag.Name, Result: api.WriteConfirmed, Value: JSONValue(w.Value), ReadBack: JSONValue(w.Value), Node: f.node, Epoch: 7}, nil
+}
+
+func (f *fake) written() []Write {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]Write{}, f.writes...)
+}
+
+func (f *fake) Devices() []api.Device { return []api.Device{{Name: "plc1", State: "connected"}} }
+
+func (f *fake) Alarms(_ context.Context, q api.AlarmFilter) (api.Alarms, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.alarmErr != nil {
+		return api.Alarms{}, f.alarmErr
+	}
+	from := 0
+	if q.Cursor != "" {
+		fmt.Sscan(q.Cursor, &from)
+	}
+	to := min(from+q.Limit, len(f.alarms))
+	out := api.Alarms{Alarms: append([]api.Alarm{}, f.alarms[from:to]...), Total: len(f.alarms)}
+	if to < len(f.alarms) {
+		out.Next = fmt.Sprint(to)
+	}
+	return out, nil
+}
+
+func (f *fake) AlarmCommand(_ context.Context, by Actor, cmd api.AlarmCommand) ([]api.AlarmResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.commands = append(f.commands, fmt.Sprintf("%s %s %d", by.User, cmd.Command, len(cmd.Alarms)))
+	return []api.AlarmResult{{ID: cmd.Alarms[0].ID, Result: api.AlarmOK}}, nil
+}
+
+func (f *fake) AlarmFeed() *Feed[api.AlarmChange]    { return f.alarmLog }
+func (f *fake) JournalFeed() *Feed[api.JournalEntry] { return f.journal }
+
+func (f *fake) KPI(_ context.Context, from, to time.Time) (api.KPI, error) {
+	return api.KPI{From: from, To: to}, nil
+}
+
+func (f *fake) Journal(context.Context, api.JournalQuery) (api.Journal, error) {
+	return api.Journal{}, nil
+}
+
+func (f *fake) History(_ context.Context, q api.HistoryQuery) (api.History, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.query = q
+	return api.History{}, nil
+}
+
+func (f *fake) Audit(e AuditEvent) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.audits = append(f.audits, e)
+}
+
+func (f *fake) audited() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var list []string
+	for _, e := range f.audits {
+		list = append(list, e.Event+" "+e.Actor.User)
+	}
+	return list
+}
+
+// cheapHash costs nothing: the tests are not about the price of a hash.
+func cheapHash(password string) string {
+	salt := []byte("saltsalt")
+	key := argon2.IDKey([]byte(password), salt, 1, 64, 1, 32)
+	b := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$v=19$m=64,t=1,p=1$%s$%s", b.EncodeToString(salt), b.EncodeToString(key))
+}
+
+var testKey = bytes.Repeat([]byte{7}, MinPairKey)
+
+func testConfig(node string) Config {
+	return Config{
+		Node: node, Origins: []string{"http://a.test", "http://b.test"}, PairKey: testKey,
+		Users: []User{{"vera", Viewer, cheapHash("password-v")}, {"olga", Operator, cheapHash("password-o")},
+			{"emil", Engineer, cheapHash("password-e")}, {"adam", Admin, cheapHash("password-a")}},
+		Tokens: []Token{{"script-view", Viewer, HashToken("tok-viewer")}, {"script-op", Operator, HashToken("tok-operator")},
+			{"script-eng", Engineer, HashToken("tok-engineer")}, {"script-admin", Admin, HashToken("tok-admin")}},
+	}
+}
+
+// rig is a running server and ways to talk to it.
+type rig struct {
+	t    *testing.T
+	s    *Server
+	f    *fake
+	net  *pipes
+	http *http.Client
+	stop func()
+}
+
+func startRig(t *testing.T, cfg Config, f *fake) *rig {
+	t.Helper()
+	p := newPipes()
+	cfg.Listen = func(string, string) (net.Listener, error) { return p, nil }
+	s, err := New(cfg, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	transport := &http.Transport{DialContext: p.dial, DisableCompression: true}
+	r := &rig{t: t, s: s, f: f, net: p, http: &http.Client{Transport: transport}}
+	var once sync.Once
+	r.stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Errorf("Run: %v", err)
+			}
+			transport.CloseIdleConnections()
+		})
+	}
+	return r
+}
+
+// bubble runs the test with virtual time and a server that is gone, with every goroutine, when it ends.
+func bubble(t *testing.T, f *fake, test func(r *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := startRig(t, testConfig("a"), f)
+		defer r.stop()
+		test(r)
+	})
+}
+
+// answer is a response read to its end.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (a answer) code() string {
+	var p api.Problem
+	if json.Unmarshal([]byte(a.body), &p) != nil {
+		return ""
+	}
+	return p.Code
+}
+
+// do sends a request; headers are name, value, name, value…
+func (r *rig) do(method, path, body string, headers ...string) answer {
+	r.t.Helper()
+	req, err := http.NewRequest(method, "http://a.test"+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := r.http.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header, string(text)}
+}
+
+func bearer(token string) []string { return []string{"Authorization", "Bearer " + token} }
+
+// login returns the session cookie of a user.
+func (r *rig) login(user, password string) (answer, string) {
+	r.t.Helper()
+	a := r.do("POST", "/api/v1/session", fmt.Sprintf(`{"user":%q,"password":%q}`, user, password))
+	cookie, _, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
+	return a, cookie
+}
+
+// sock is the client's end of a socket.
+type sock struct {
+	t    *testing.T
+	conn *websocket.Conn
+}
+
+func (r *rig) socket(headers ...string) *sock {
+	r.t.Helper()
+	d := websocket.Dialer{NetDialContext: r.net.dial, Subprotocols: []string{subprotocol}}
+	h := http.Header{}
+	for i := 0; i < len(headers); i += 2 {
+		h.Set(headers[i], headers[i+1])
+	}
+	conn, resp, err := d.Dial("ws://a.test/api/v1/ws", h)
+	if err != nil {
+		status := ""
+		if resp != nil {
+			status = resp.Status
+		}
+		r.t.Fatalf("socket: %v %s", err, status)
+	}
+	return &sock{r.t, conn}
+}
+
+// hello opens a socket and signs in with a token.
+func (r *rig) hello(token, more string) (*sock, map[string]any) {
+	r.t.Helper()
+	s := r.socket()
+	s.send(fmt.Sprintf(`{"t":"hello","token":%q%s}`, token, more))
+	return s, s.want("welcome")
+}
+
+func (s *sock) send(text string) {
+	s.t.Helper()
+	if err := s.conn.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
+		s.t.Fatalf("send %s: %v", text, err)
+	}
+}
+
+// next returns the next message that is no heartbeat: text as an object, binary as bytes.
+func (s *sock) next() (map[string]any, []byte) {
+	s.t.Helper()
+	for {
+		kind, data, err := s.conn.ReadMessage()
+		if err != nil {
+			s.t.Fatalf("read: %v", err)
+		}
+		if kind == websocket.BinaryMessage {
+			return nil, data
+		}
+		var m map[string]any
+		if err := json.Unmarshal(data, &m); err != nil {
+			s.t.Fatalf("%s: %v", data, err)
+		}
+		if m["t"] != "hb" {
+			return m, nil
+		}
+	}
+}
+
+func (s *sock) want(kind string) map[string]any {
+	s.t.Helper()
+	m, data := s.next()
+	if m == nil || m["t"] != kind {
+		s.t.Fatalf("got %v %d bytes, want %s", m, len(data), kind)
+	}
+	return m
+}
+
+// wantFrame reads a data frame.
+func (s *sock) wantFrame() decoded {
+	s.t.Helper()
+	m, data := s.next()
+	if data == nil {
+		s.t.Fatalf("got %v, want a frame", m)
+	}
+	f, err := decodeFrame(data)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return f
+}
+
+// wantClose reads to the end and returns the close code.
+func (s *sock) wantClose() int {
+	s.t.Helper()
+	for {
+		if _, _, err := s.conn.ReadMessage(); err != nil {
+			var ce *websocket.CloseError
+			if !errors.As(err, &ce) {
+				s.t.Fatalf("ended without a close: %v", err)
+			}
+			s.conn.Close()
+			return ce.Code
+		}
+	}
+}
+
+func (s *sock) close() { s.conn.Close() }
+
+func float(name string) tag.Definition {
+	return tag.Definition{Name: name, Type: tag.TypeFloat64, Writable: true, Range: tag.Range{Low: 0, High: 100}, Unit: "%", ScanPeriod: time.Second}
+}
+
+func set(p *Plant, name string, v tag.Value, q tag.Quality) {
+	d, _ := p.find(name)
+	p.Live.Apply([]tag.Update{{Tag: d.ID, Sample: tag.Sample{Time: time.Now().UnixNano(), Value: v, Quality: q}}})
+}
+
+// recorded is a response writer for handlers that need no server.
+type recorded struct {
+	code   int
+	header http.Header
+	body   strings.Builder
+}
+
+func newRecorded() *recorded { return &recorded{code: 200, header: http.Header{}} }
+
+func (r *recorded) Header() http.Header         { return r.header }
+func (r *recorded) WriteHeader(code int)        { r.code = code }
+func (r *recorded) Write(b []byte) (int, error) { return r.body.Write(b) }

@@ -1,0 +1,180 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"scada/web/api"
+)
+
+// Server serves one node. Make it with [New], then [Server.Run] it once.
+type Server struct {
+	cfg     Config
+	backend Backend
+	log     *slog.Logger
+
+	accounts atomic.Pointer[accounts]
+	sessions *sessions
+	gate     gate
+	lockout  *lockout
+	logins   *limiter // by address
+	writes   *limiter // by user
+	nonces   *nonces
+
+	registry *prometheus.Registry
+	metrics  *metrics
+	static   http.Handler
+	handler  http.Handler
+	mux      *http.ServeMux
+	hub      *hub
+	running  tracker
+
+	mu       sync.Mutex
+	listener net.Listener
+}
+
+// accounts are the users and tokens of one configuration.
+type accounts struct {
+	users  users
+	tokens tokens
+}
+
+// New checks the configuration and returns a server that is not listening yet.
+func New(cfg Config, backend Backend) (*Server, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Listen == nil {
+		cfg.Listen = net.Listen
+	}
+	if n := len(cfg.PairKey); n > 0 && n < MinPairKey {
+		return nil, fmt.Errorf("web: the pair key has %d bytes, it needs %d", n, MinPairKey)
+	}
+	s := &Server{
+		cfg: cfg, backend: backend, log: cfg.Log, sessions: newSessions(), gate: newGate(), lockout: newLockout(),
+		logins: newLimiter(loginsPerMinute/60.0, loginBurst), writes: newLimiter(writesPerSecond, writeBurst),
+		nonces: newNonces(), registry: prometheus.NewRegistry(),
+	}
+	if err := s.SetAccounts(cfg.Users, cfg.Tokens); err != nil {
+		return nil, err
+	}
+	s.metrics = newMetrics(s.registry, s)
+	var err error
+	if s.static, err = newStatic(cfg.UI); err != nil {
+		return nil, fmt.Errorf("web: dashboard: %w", err)
+	}
+	s.hub = newHub(s)
+	if s.handler, err = s.buildHandler(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// SetAccounts replaces the users and tokens, as after a reload of the configuration. Sessions of users that are gone or
+// have another role end.
+func (s *Server) SetAccounts(list []User, toks []Token) error {
+	u, err := newUsers(list)
+	if err != nil {
+		return fmt.Errorf("web: %w", err)
+	}
+	t, err := newTokens(toks)
+	if err != nil {
+		return fmt.Errorf("web: %w", err)
+	}
+	s.accounts.Store(&accounts{users: u, tokens: t})
+	s.sessions.endIf(func(sess *session) bool {
+		a, ok := u.byName[sess.user]
+		return !ok || a.role != sess.role
+	})
+	return nil
+}
+
+// Registry is where the other parts of the node register what /metrics shows.
+func (s *Server) Registry() *prometheus.Registry { return s.registry }
+
+// Start binds the address, so that [Server.Addr] is known before [Server.Run].
+func (s *Server) Start() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener != nil {
+		return nil
+	}
+	l, err := s.cfg.Listen("tcp", s.cfg.Address)
+	if err != nil {
+		return fmt.Errorf("web: listen on %s: %w", s.cfg.Address, err)
+	}
+	s.listener = l
+	return nil
+}
+
+// Addr is the address the server listens on, nil before [Server.Start].
+func (s *Server) Addr() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener == nil {
+		return nil
+	}
+	return s.listener.Addr()
+}
+
+// Run serves until ctx ends, then closes every connection. When it returns nothing of the server runs any more.
+func (s *Server) Run(ctx context.Context) error {
+	if err := s.Start(); err != nil {
+		return err
+	}
+	srv := &http.Server{
+		Handler: s.handler, TLSConfig: s.cfg.TLS, MaxHeaderBytes: maxHeader,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		BaseContext: func(net.Listener) context.Context { return context.WithValue(ctx, baseKey{}, ctx) },
+	}
+	hubDone := make(chan struct{})
+	go func() { defer close(hubDone); s.hub.run(ctx) }()
+	served := make(chan error, 1)
+	go func() { served <- s.serve(srv) }()
+
+	s.log.Info("web interface up", "address", s.Addr().String(), "tls", s.cfg.TLS != nil)
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-served:
+		served <- err
+	}
+	// The request of a socket ends when its connection does: the hub goes first.
+	s.hub.stop()
+	<-hubDone
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if srv.Shutdown(stopCtx) != nil {
+		srv.Close()
+	}
+	s.running.close()
+	if e := <-served; err == nil && !errors.Is(e, http.ErrServerClosed) {
+		err = e
+	}
+	return err
+}
+
+func (s *Server) serve(srv *http.Server) error {
+	if s.cfg.TLS != nil {
+		return srv.ServeTLS(s.listener, "", "")
+	}
+	return srv.Serve(s.listener)
+}
+
+// myArea is this node's state in the area.
+func (s *Server) myArea(area string) (api.Area, bool) {
+	n, _ := s.backend.Role().Find(s.cfg.Node)
+	return n.Area(area)
+}
+
+func (s *Server) now() time.Time { return time.Now() }

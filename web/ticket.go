@@ -1,0 +1,66 @@
+package web
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+)
+
+// errTicket covers every reason a ticket is refused for; the client learns no more.
+var errTicket = errors.New("the ticket is not valid")
+
+// ticket says that a node of the pair has checked who the user is. The role is not in it: the node that admits looks
+// it up in its own configuration.
+type ticket struct {
+	User    string `json:"u"`
+	Node    string `json:"n"` // that issued it
+	Issued  int64  `json:"i"` // Unix seconds
+	Expires int64  `json:"e"`
+	ID      string `json:"r"` // random: no two tickets are equal
+}
+
+const ticketPrefix = "st1." // kind and version
+
+// issueTicket returns a signed ticket.
+func issueTicket(key []byte, user, node string, now time.Time) (string, time.Time) {
+	expires := now.Add(ticketLife)
+	body, err := json.Marshal(ticket{User: user, Node: node, Issued: now.Unix(), Expires: expires.Unix(), ID: rand.Text()})
+	if err != nil {
+		panic("web: a ticket of strings and numbers cannot be marshalled: " + err.Error())
+	}
+	text := ticketPrefix + base64.RawURLEncoding.EncodeToString(body)
+	return text + "." + base64.RawURLEncoding.EncodeToString(signTicket(key, text)), expires
+}
+
+func signTicket(key []byte, text string) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(text))
+	return mac.Sum(nil)
+}
+
+// checkTicket returns the content of a ticket signed with the key and in time.
+func checkTicket(key []byte, s string, now time.Time) (ticket, error) {
+	var t ticket
+	if len(key) == 0 || len(s) > maxTicket || !strings.HasPrefix(s, ticketPrefix) {
+		return t, errTicket
+	}
+	dot := strings.LastIndexByte(s, '.')
+	sum, err := base64.RawURLEncoding.DecodeString(s[dot+1:])
+	if err != nil || dot < len(ticketPrefix) || !hmac.Equal(sum, signTicket(key, s[:dot])) {
+		return t, errTicket
+	}
+	body, err := base64.RawURLEncoding.DecodeString(s[len(ticketPrefix):dot])
+	if err != nil || json.Unmarshal(body, &t) != nil {
+		return ticket{}, errTicket
+	}
+	issued, expires := time.Unix(t.Issued, 0), time.Unix(t.Expires, 0)
+	if !now.Before(expires) || issued.After(now.Add(ticketSkew)) || expires.Sub(issued) > ticketLife {
+		return ticket{}, errTicket
+	}
+	return t, nil
+}

@@ -1,0 +1,350 @@
+package web
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"scada/acquisition/live"
+)
+
+// writer is the state only the writing goroutine has.
+type writer struct {
+	*client
+	beatAt, pingAt time.Time
+	revision       int // of the plant the subscriptions are resolved in
+	watch          *live.Watch
+	alarms         <-chan struct{}
+	journal        <-chan struct{}
+	last           uint16 // subscription served last, so that each gets its turn
+	buffer         []byte
+}
+
+// write sends until the connection ends. It alone writes to the connection.
+func (c *client) write() {
+	w := &writer{client: c}
+	now := c.h.s.now()
+	w.beatAt, w.pingAt = now.Add(heartbeat), now.Add(pingPeriod)
+	var stopAlarms, stopJournal func()
+	w.alarms, stopAlarms = c.h.s.backend.AlarmFeed().Watch()
+	defer stopAlarms()
+	w.journal, stopJournal = c.h.s.backend.JournalFeed().Watch()
+	defer stopJournal()
+	defer func() {
+		if w.watch != nil {
+			w.watch.Close()
+		}
+	}()
+	timer := time.NewTimer(heartbeat)
+	defer timer.Stop()
+	for {
+		wait, watch, more := w.pass()
+		if !more {
+			return
+		}
+		timer.Reset(wait)
+		if !w.sleep(timer.C, watch) {
+			return
+		}
+	}
+}
+
+// sleep waits for the next thing to do; false when the connection is over.
+func (w *writer) sleep(timer <-chan time.Time, watch <-chan struct{}) bool {
+	var ended chan struct{}
+	if w.who.session != nil {
+		ended = w.who.session.ended
+	}
+	select {
+	case <-w.done.Done():
+		// Either the reader has ended, or the server does and the hub has left its reason.
+		w.finish()
+		return false
+	case <-ended:
+		w.end(&closeError{closeUnauthorized, "the session ended"})
+	case <-timer:
+	case <-w.kick:
+	case <-watch:
+	case <-w.alarms:
+	case <-w.journal:
+	}
+	return true
+}
+
+// pass sends all there is to send. It returns how long to wait, the table's watch if a change of values is worth waking
+// for, and false when the connection is over.
+func (w *writer) pass() (time.Duration, <-chan struct{}, bool) {
+	now := w.h.s.now()
+	if !now.Before(w.beatAt) && !w.allowed(now) {
+		w.end(&closeError{closeUnauthorized, "the session ended"})
+	}
+	w.mu.Lock()
+	queued, closing := w.outbox, w.closing
+	w.outbox = nil
+	w.mu.Unlock()
+	for _, m := range queued {
+		if !w.text(m) {
+			return 0, nil, false
+		}
+	}
+	if closing != nil {
+		w.finish()
+		return 0, nil, false
+	}
+	v := w.h.now()
+	if v.plant == nil {
+		return heartbeat, nil, true // not welcomed yet
+	}
+	if !w.pulse(v, now) || !w.follow(v) || !w.sendTopics(v, now) {
+		return 0, nil, false
+	}
+	next, ok := w.sendData(v)
+	if !ok {
+		return 0, nil, false
+	}
+	wake := w.beatAt
+	var watch <-chan struct{}
+	switch {
+	case next.IsZero(): // no credit, or no tags
+	case next.After(w.h.s.now()):
+		wake = earlier(wake, next)
+	default:
+		watch = w.watch.C()
+	}
+	return max(wake.Sub(w.h.s.now()), 0), watch, true
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// pulse sends the heartbeat and the ping when it is time.
+func (w *writer) pulse(v view, now time.Time) bool {
+	if !now.Before(w.pingAt) {
+		w.pingAt = now.Add(pingPeriod)
+		if w.conn.WriteControl(websocket.PingMessage, nil, now.Add(stuckTime)) != nil {
+			w.end(&closeError{closeTooSlow, "did not read"})
+			return false
+		}
+	}
+	if now.Before(w.beatAt) {
+		return true
+	}
+	w.beatAt = now.Add(heartbeat)
+	return w.message(heartbeatMessage{T: "hb", Time: now.UTC(), Seq: v.plant.Live.Seq(), Epoch: v.epoch, Roles: v.roles, LagMs: v.lagMs, Ready: v.ready})
+}
+
+// follow announces new subscriptions, and resolves all of them again when the plant has another revision.
+func (w *writer) follow(v view) bool {
+	var messages []any
+	if w.revision != v.revision {
+		if w.watch != nil {
+			w.watch.Close()
+			messages = append(messages, plantMessage{T: "plant", Plant: strconv.Itoa(v.revision), Instance: w.h.instance(v.revision)})
+		}
+		w.watch = v.plant.Live.Watch()
+		w.revision = v.revision
+	}
+	w.mu.Lock()
+	for _, id := range slices.Sorted(maps.Keys(w.subs)) {
+		s := w.subs[id]
+		if s.topic == "" && s.revision != v.revision {
+			w.handles -= s.count
+			s.resolve(v)
+			w.handles += s.count
+		}
+		if s.announce != nil {
+			messages = append(messages, s.announce)
+			s.announce = nil
+		}
+	}
+	w.mu.Unlock()
+	for _, m := range messages {
+		if !w.message(m) {
+			return false
+		}
+	}
+	return true
+}
+
+// sendData sends frames while there is credit, each subscription in its turn. It returns when the next one is due: zero
+// for never, a past instant for as soon as a value changes.
+func (w *writer) sendData(v view) (time.Time, bool) {
+	for {
+		var next time.Time
+		sent := false
+		for _, s := range w.inTurn(v.revision) {
+			if !w.credit() {
+				return time.Time{}, true
+			}
+			if now := w.h.s.now(); now.Before(s.due) {
+				next = soonest(next, s.due)
+				continue
+			}
+			if !s.snapshot && s.cursor >= v.plant.Live.Seq() {
+				next = soonest(next, time.Unix(1, 0)) // due at any change
+				continue
+			}
+			f, ok := w.collect(s, v)
+			next = soonest(next, s.due)
+			if !ok {
+				continue
+			}
+			if !w.sendFrame(f) {
+				return time.Time{}, false
+			}
+			w.last, sent = s.id, true
+		}
+		if !sent {
+			return next, true
+		}
+	}
+}
+
+func soonest(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// inTurn lists the tag subscriptions beginning after the one served last. One that came in since [writer.follow] is not
+// announced and has to wait for the next pass.
+func (w *writer) inTurn(revision int) []*subscription {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list := make([]*subscription, 0, len(w.subs))
+	for _, s := range w.subs {
+		if s.topic == "" && s.announce == nil && s.revision == revision {
+			list = append(list, s)
+		}
+	}
+	slices.SortFunc(list, func(a, b *subscription) int {
+		return cmp.Compare(a.id-w.last-1, b.id-w.last-1) // wraps round
+	})
+	return list
+}
+
+func (w *writer) credit() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sent-w.acked < maxInFlight
+}
+
+// collect takes what changed since the subscription's last frame. It returns false when that is nothing to tell.
+func (w *writer) collect(s *subscription, v view) (frame, bool) {
+	buf := w.h.buffers.Get().(*[]live.Change)
+	defer w.h.buffers.Put(buf)
+	f := frame{kind: kindDelta, sub: s.id, epoch: v.epoch}
+	if s.snapshot {
+		f.kind = kindSnapshot
+	}
+	for !f.more {
+		batch, next := v.plant.Live.Since((*buf)[:0], s.cursor, changeBatch)
+		*buf = batch
+		for i, c := range batch {
+			if s.tags.has(c.Tag) {
+				if !f.take(c) {
+					f.more = true
+					break
+				}
+			}
+			s.cursor = c.Seq
+			if i == len(batch)-1 {
+				s.cursor = next
+			}
+		}
+		if len(batch) < changeBatch {
+			break
+		}
+	}
+	f.at = w.h.s.now()
+	f.seq = s.cursor
+	if !f.more {
+		s.snapshot = false
+		s.due = f.at.Add(s.period)
+	}
+	return f, len(f.changes) > 0 || f.kind == kindSnapshot
+}
+
+// take adds a change unless the frame is full. Every frame takes at least one.
+func (f *frame) take(c live.Change) bool {
+	text := 0
+	if needsText(c.Value) {
+		text = len(c.Value.Text())
+	}
+	if len(f.changes) > 0 && (len(f.changes) >= maxFrameValues || f.text+text > maxFrameText) {
+		return false
+	}
+	f.changes = append(f.changes, c)
+	f.text += text
+	return true
+}
+
+func (w *writer) sendFrame(f frame) bool {
+	w.mu.Lock()
+	w.sent++
+	f.number = w.sent
+	w.mu.Unlock()
+	m := w.h.s.metrics
+	m.frames.Inc()
+	m.values.Add(float64(len(f.changes)))
+	if w.json {
+		kind := "delta"
+		if f.kind == kindSnapshot {
+			kind = "snapshot"
+		}
+		return w.message(dataMessage{T: "data", ID: f.sub, Kind: kind, More: f.more, Frame: f.number, Seq: f.seq, Epoch: f.epoch, Time: f.at.UTC(), Values: f.rows()})
+	}
+	if texts := f.texts(); len(texts) > 0 && !w.message(textMessage{T: "text", ID: f.sub, Frame: f.number, Values: texts}) {
+		return false
+	}
+	w.buffer = appendFrame(w.buffer[:0], f)
+	return w.raw(websocket.BinaryMessage, w.buffer)
+}
+
+func (w *writer) message(m any) bool {
+	data, err := json.Marshal(m)
+	if err != nil {
+		w.h.s.log.Error("message not sent", "error", err)
+		return true
+	}
+	return w.text(data)
+}
+
+func (w *writer) text(data []byte) bool { return w.raw(websocket.TextMessage, data) }
+
+// raw writes one message. A client that does not take it in time is given up.
+func (w *writer) raw(kind int, data []byte) bool {
+	w.conn.SetWriteDeadline(w.h.s.now().Add(stuckTime))
+	if err := w.conn.WriteMessage(kind, data); err != nil {
+		w.end(&closeError{closeTooSlow, "did not read"})
+		w.finish()
+		return false
+	}
+	w.h.s.metrics.bytes.Add(float64(len(data)))
+	return true
+}
+
+// finish tells the client why and gives it a moment to answer; then the reader gives up.
+func (w *writer) finish() {
+	w.mu.Lock()
+	reason := w.closing
+	if reason == nil {
+		reason = &closeError{closeGoingAway, "the server stops"}
+		w.closing = reason
+	}
+	w.mu.Unlock()
+	now := w.h.s.now()
+	// An error means the client is gone already.
+	_ = w.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(reason.code, reason.reason), now.Add(closeTime))
+	w.conn.SetReadDeadline(now.Add(closeTime))
+}
