@@ -1,0 +1,395 @@
+// The page's one client: drives the link, fills the store, tells the parts of the page what changed.
+
+import { AlarmBook } from "./alarms";
+import { decodeFrame } from "./frame";
+import { Failure, Http } from "./http";
+import { instant } from "./format";
+import { Link, type Action } from "./link";
+import { Store } from "./store";
+import type { AlarmResult, Device, JournalEntry, NodeInfo, Pair, Session, Tag, WriteResult } from "./types";
+import { subprotocol, type Incoming, type Outgoing, type Welcome } from "./wire";
+import { Writes, type WriteOutcome } from "./writes";
+
+/** Topic is what a part of the page can listen to. */
+export type Topic = "status" | "tags" | "values" | "alarms" | "role" | "journal" | "devices" | "session";
+
+const ticketMs = 180_000;
+const tagPage = 1000;
+const frameMs = 50; // least time between two frames of values
+const journalKept = 200;
+
+const topics = ["alarms", "role", "journal", "devices"] as const;
+type ServerTopic = (typeof topics)[number];
+
+export class Client {
+  readonly home = location.origin;
+  readonly http = new Http(this.home, (url, init) => fetch(url, init));
+  readonly link = new Link(this.home, Math.random);
+  readonly store = new Store();
+  readonly alarms = new AlarmBook();
+  readonly writes = new Writes();
+  session: Session | null | undefined;
+  pair: Pair | undefined;
+  devices: Device[] = [];
+  journal: JournalEntry[] = [];
+  info: NodeInfo | undefined;
+  lagMs = NaN;
+  peerReady: boolean | undefined;
+  /** lostAt is the wall clock when the link was lost; NaN while it is up. */
+  lostAt = NaN;
+  plant = "";
+
+  private socket: WebSocket | undefined;
+  private conn = 0;
+  private timer = 0;
+  private valueSub = 0;
+  private nextSub = 0;
+  private readonly topicSubs = new Map<number, ServerTopic>();
+  private qualities: Record<string, string> = {};
+  private clockOffset = 0; // server's wall clock minus ours
+  private lastFrame = NaN;
+  private readonly bus = new EventTarget();
+  private readonly dirty = new Set<Topic>();
+  private scheduled = false;
+  private ticketTimer = 0;
+  private loadingTags = false;
+
+  /** on calls back after a topic changed, at most once in an animation frame; the result ends it. */
+  on(topic: Topic, callback: () => void): () => void {
+    this.bus.addEventListener(topic, callback);
+    return () => this.bus.removeEventListener(topic, callback);
+  }
+
+  /** serverNow is the server's clock in Unix milliseconds. */
+  serverNow(): number {
+    return Date.now() + this.clockOffset;
+  }
+
+  /** stale tells that nothing on the page may be taken for the present. */
+  get stale(): boolean {
+    return !this.link.live;
+  }
+
+  /** lastFrameAgeMs is how long ago values were last accepted. */
+  get lastFrameAgeMs(): number {
+    return performance.now() - this.lastFrame;
+  }
+
+  may(permission: string): boolean {
+    return this.session?.permissions?.includes(permission) ?? false;
+  }
+
+  /** call sends a request to the server in use. */
+  call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    return this.http.call<T>(this.link.origin, method, path, body);
+  }
+
+  /** begin finds out whether somebody is signed in, and if so connects. */
+  async begin(): Promise<void> {
+    try {
+      this.admit(await this.http.call<Session>(this.home, "GET", "/session"));
+    } catch (e) {
+      this.session = null;
+      if (!(e instanceof Failure) || e.status !== 401) console.warn("session", e);
+      this.tell("session");
+    }
+  }
+
+  async signIn(user: string, password: string): Promise<void> {
+    this.http.forget();
+    this.admit(await this.http.call<Session>(this.home, "POST", "/session", { user, password }));
+  }
+
+  async signOut(): Promise<void> {
+    const gone = this.call("DELETE", "/session").catch(() => undefined);
+    this.run(this.link.stop());
+    this.forgetSession();
+    await gone;
+  }
+
+  /** write sends a value with a deadline, once. It resolves with what came of it; it never waits for a link. */
+  write(tag: string, value: number | boolean | string, reason: string): Promise<WriteOutcome> {
+    const area = this.store.defs[this.store.find(tag)]?.area ?? "";
+    const role = this.link.roles[area];
+    const socket = this.socket;
+    if (!this.link.live || !socket || socket.readyState !== WebSocket.OPEN) return Promise.resolve({ kind: "refused", code: "not_connected", detail: "" });
+    const { id, promise, deadline, nonce } = this.writes.begin(this.serverNow());
+    this.sendOn(socket, {
+      t: "write", id, tag, value, nonce,
+      epoch: role?.epoch ?? this.link.serverEpoch,
+      expect_role: role?.role ?? "active",
+      deadline: new Date(deadline).toISOString(),
+      ...(reason === "" ? {} : { reason }),
+    });
+    return promise;
+  }
+
+  /** alarmCommand acknowledges, shelves… the occurrences the operator saw. */
+  async alarmCommand(verb: string, ids: readonly string[], extra: Record<string, unknown>): Promise<AlarmResult[]> {
+    const alarms = ids.map((id) => ({ id, occurrence: this.alarms.get(id)?.occurrence ?? 0 }));
+    const answer = await this.call<{ results: AlarmResult[] | null }>("POST", `/alarms/${verb}`, { alarms, ...extra });
+    return answer.results ?? [];
+  }
+
+  private admit(session: Session): void {
+    this.session = session;
+    this.tell("session");
+    this.run(this.link.start(performance.now()));
+    void this.renewTicket();
+    clearInterval(this.ticketTimer);
+    this.ticketTimer = window.setInterval(() => void this.renewTicket(), ticketMs);
+  }
+
+  private forgetSession(): void {
+    clearInterval(this.ticketTimer);
+    this.http.forget();
+    this.session = null;
+    this.tell("session");
+    this.tell("status");
+  }
+
+  private async renewTicket(): Promise<void> {
+    try {
+      this.http.ticket = (await this.call<{ ticket: string }>("POST", "/ticket")).ticket;
+    } catch (e) {
+      console.warn("ticket", e); // the next renewal, or the next welcome, tries again
+    }
+  }
+
+  private run(actions: readonly Action[]): void {
+    for (const a of actions) this.act(a);
+    this.arm();
+    if (actions.length > 0) this.tell("status");
+  }
+
+  private act(a: Action): void {
+    switch (a.do) {
+      case "open":
+        this.open(a.conn, a.origin);
+        return;
+      case "hello": {
+        const token = this.http.token(this.link.origin);
+        this.send({ t: "hello", lang: document.documentElement.lang, ...(this.http.ticket ? { ticket: this.http.ticket } : {}), ...(token ? { token } : {}), ...(a.resume ? { resume: a.resume } : {}) });
+        return;
+      }
+      case "send":
+        this.send(a.message);
+        return;
+      case "close":
+        this.socket?.close(a.code);
+        return;
+      case "live":
+        this.welcomed(a.welcome, a.after);
+        return;
+      case "lost":
+        this.lost();
+        return;
+      case "resync":
+        this.subscribeValues();
+        return;
+      case "signin":
+        this.forgetSession();
+        return;
+    }
+  }
+
+  private open(conn: number, origin: string): void {
+    const socket = new WebSocket(origin.replace(/^http/, "ws") + "/api/v1/ws", subprotocol);
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => this.run(this.link.opened(performance.now(), conn));
+    socket.onclose = (e) => this.run(this.link.closed(performance.now(), conn, e.code));
+    socket.onmessage = (e: MessageEvent<ArrayBuffer | string>) => {
+      if (conn !== this.conn) return;
+      if (typeof e.data === "string") this.control(conn, e.data);
+      else this.frame(conn, e.data);
+    };
+    this.conn = conn;
+    this.socket = socket;
+  }
+
+  private send(message: Outgoing): void {
+    if (this.socket?.readyState === WebSocket.OPEN) this.sendOn(this.socket, message);
+  }
+
+  private sendOn(socket: WebSocket, message: Outgoing): void {
+    socket.send(JSON.stringify(message));
+  }
+
+  private arm(): void {
+    clearTimeout(this.timer);
+    const at = this.link.deadline();
+    if (at !== Infinity) this.timer = window.setTimeout(() => this.run(this.link.tick(performance.now())), Math.max(0, at - performance.now()));
+  }
+
+  private welcomed(w: Welcome, after: number | undefined): void {
+    this.clockOffset = instant(w.time) - Date.now();
+    this.qualities = w.qualities ?? {};
+    this.lostAt = NaN;
+    if (this.session) this.session = { ...this.session, user: w.user, role: w.role, permissions: w.permissions ?? [] };
+    this.nextSub = 0;
+    this.topicSubs.clear();
+    for (const topic of topics) {
+      this.topicSubs.set(++this.nextSub, topic);
+      this.send({ t: "sub", id: this.nextSub, topic });
+    }
+    this.valueSub = 0;
+    this.subscribeValues(after);
+    if (this.plant !== w.plant || this.store.shape === 0) void this.loadTags(w.plant);
+    if (!this.http.ticket) void this.renewTicket();
+    void this.loadInfo();
+    this.tell("session");
+  }
+
+  private subscribeValues(after?: number): void {
+    if (this.valueSub !== 0) this.send({ t: "unsub", id: this.valueSub });
+    this.valueSub = ++this.nextSub;
+    this.send({ t: "sub", id: this.valueSub, glob: "**", min_ms: frameMs, ...(after === undefined ? {} : { after }) });
+  }
+
+  private lost(): void {
+    this.lostAt = Date.now();
+    this.writes.lost();
+    this.store.gapBook.lost();
+    this.tell("values");
+  }
+
+  private control(conn: number, text: string): void {
+    let m: Incoming;
+    try {
+      m = JSON.parse(text) as Incoming;
+    } catch {
+      console.warn("not JSON from the server");
+      return;
+    }
+    const actions = this.link.message(performance.now(), conn, m);
+    this.run(actions);
+    this.handle(m);
+  }
+
+  private handle(m: Incoming): void {
+    switch (m.t) {
+      case "hb":
+        this.clockOffset = instant(m.time) - Date.now();
+        this.lagMs = m.lag_ms;
+        this.peerReady = m.ready;
+        this.tell("status");
+        return;
+      case "subd":
+        if (m.id === this.valueSub) this.store.bind(m.handles ?? []);
+        return;
+      case "text":
+        if (m.id === this.valueSub) for (const [handle, text] of m.values) this.store.text(this.store.lookup(handle), text);
+        return;
+      case "plant":
+        void this.loadTags(m.plant);
+        return;
+      case "alarms":
+        this.alarmMessage(m);
+        return;
+      case "journal":
+        if (m.reset) this.journal = [];
+        this.journal = [...this.journal, ...(m.entries ?? [])].slice(-journalKept);
+        this.tell("journal");
+        return;
+      case "role":
+        this.pair = m.role;
+        for (const n of m.role.nodes) for (const a of n.areas ?? []) this.link.noteEpoch(a.epoch);
+        this.tell("role");
+        return;
+      case "devices":
+        this.devices = m.devices ?? [];
+        this.tell("devices");
+        return;
+      case "accepted":
+        return;
+      case "done":
+        this.writes.done(m.id, m.result);
+        return;
+      case "refused":
+        this.writes.refused(m.id, m.code, m.detail ?? "");
+        return;
+      case "error":
+        console.warn("refused by the server", m.code, m.detail);
+        return;
+    }
+  }
+
+  private alarmMessage(m: Extract<Incoming, { t: "alarms" }>): void {
+    if (m.alarms || m.reset) this.alarms.reset(m.alarms ?? [], m.seq, m.reset ?? false, m.more ?? false);
+    else if (!this.alarms.change(m.changes ?? [])) {
+      this.topicSubs.delete(m.id);
+      this.send({ t: "unsub", id: m.id });
+      this.topicSubs.set(++this.nextSub, "alarms");
+      this.send({ t: "sub", id: this.nextSub, topic: "alarms" });
+    }
+    this.tell("alarms");
+  }
+
+  private frame(conn: number, buf: ArrayBuffer): void {
+    const f = decodeFrame(buf);
+    if (!f) {
+      console.warn("not a data frame", buf.byteLength);
+      return;
+    }
+    const { accept, actions } = this.link.frame(performance.now(), conn, f);
+    this.run(actions.filter((a) => a.do !== "send"));
+    for (const a of actions) if (a.do === "send") this.act(a);
+    if (!accept || f.sub !== this.valueSub) return;
+    for (let i = 0; i < f.values.length; i++) {
+      const index = this.store.lookup(f.handles[i]!);
+      if (index < 0) continue;
+      const age = f.ages[i]!;
+      const time = age === 2147483647 ? NaN : f.serverMs - age;
+      this.store.put(index, f.values[i]!, time, this.qualities[String(f.qualities[i]!)] ?? "Bad");
+    }
+    this.lastFrame = performance.now();
+    this.tell("values");
+  }
+
+  private async loadTags(plant: string): Promise<void> {
+    if (this.loadingTags) return;
+    this.loadingTags = true;
+    try {
+      const all: Tag[] = [];
+      let next = "";
+      do {
+        const page = await this.call<{ tags: Tag[] | null; next?: string }>("GET", `/tags?limit=${tagPage}${next ? `&cursor=${encodeURIComponent(next)}` : ""}`);
+        all.push(...(page.tags ?? []));
+        next = page.next ?? "";
+      } while (next !== "");
+      this.store.define(all);
+      this.plant = plant;
+      this.tell("tags");
+    } catch (e) {
+      console.warn("tags", e); // asked again at the next welcome
+    } finally {
+      this.loadingTags = false;
+    }
+  }
+
+  private async loadInfo(): Promise<void> {
+    try {
+      this.info = await this.call<NodeInfo>("GET", "/node");
+      this.tell("status");
+    } catch (e) {
+      console.warn("node", e);
+    }
+  }
+
+  private tell(topic: Topic): void {
+    this.dirty.add(topic);
+    if (this.scheduled) return;
+    this.scheduled = true;
+    const flush = (): void => {
+      if (!this.scheduled) return;
+      this.scheduled = false;
+      const changed = [...this.dirty];
+      this.dirty.clear();
+      for (const t of changed) this.bus.dispatchEvent(new Event(t));
+    };
+    requestAnimationFrame(flush);
+    if (document.hidden) setTimeout(flush, 0); // a hidden page gets no animation frames
+  }
+}
+
+export type { WriteResult };

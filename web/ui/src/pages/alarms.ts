@@ -1,0 +1,139 @@
+// Alarms: the operator's work list with acknowledge, comment and shelve.
+
+import { html, nothing, type TemplateResult } from "lit";
+import { isOverlaid, isUnacked } from "../core/alarms";
+import { age, brief, instant } from "../core/format";
+import { matcher } from "../core/filter";
+import { word } from "../core/i18n";
+import type { Alarm } from "../core/types";
+import { alarmSheet, refusals } from "../parts/alarmsheet";
+import { ask } from "../parts/ask";
+import { priority } from "../parts/bits";
+import { client, every, Part, settings } from "../parts/context";
+import { here } from "../parts/routes";
+
+type Show = "open" | "unacked" | "overlaid" | "all";
+
+/** mostRows is how many alarms are drawn; a filter finds the others. */
+const mostRows = 500;
+/** mostAcks is how many alarms one command may name. */
+const mostAcks = 500;
+
+export class Alarms extends Part {
+  protected override topics = ["alarms", "status", "session"] as const;
+  private filter = "";
+  private show: Show = "open";
+  private upTo = 4;
+  private error = "";
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.until(every(1000, () => this.requestUpdate()));
+    const id = here().params.get("id");
+    if (id !== null && client.alarms.get(id)) alarmSheet(id);
+  }
+
+  protected override render(): TemplateResult {
+    const t = settings.t;
+    const rows = this.rows();
+    const waiting = rows.filter(isUnacked);
+    const may = client.may("alarm.operate") && !client.stale;
+    return html`<div class="page-head">
+        <h1>${t("page.alarms")}</h1>
+        <input class="in search" type="search" aria-label=${t("alarm.filter")} placeholder=${t("alarm.filter")} .value=${this.filter} @input=${this.typed} />
+        <div class="group" role="group" aria-label=${t("alarm.show")}>
+          ${(["open", "unacked", "overlaid", "all"] as const).map((s) => html`<button type="button" class="btn" aria-pressed=${this.show === s} @click=${() => this.choose(s)}>${t(`alarm.show.${s}`)}</button>`)}
+        </div>
+        <select class="in narrow" aria-label=${t("alarm.priorityFilter")} @change=${this.limit}>
+          ${[4, 3, 2, 1].map((p) => html`<option value=${p} ?selected=${this.upTo === p}>${p === 4 ? t("alarm.allPriorities") : t("alarm.upTo", { n: p })}</option>`)}
+        </select>
+        <span class="space"></span>
+        <ix-button id="ack-visible" ?disabled=${!may || waiting.length === 0} @click=${() => this.ackAll(waiting)}>${t("alarm.ackVisible", { n: waiting.length })}</ix-button>
+      </div>
+      ${this.error === "" ? nothing : html`<div class="error" role="alert">${this.error}</div>`}
+      <div class="scroll" tabindex="0" role="region" aria-label=${t("page.alarms")}>
+        <table class="grid alarms" id="alarm-table">
+          <thead><tr>
+            <th>${t("alarm.prio")}</th><th>${t("alarm.state")}</th><th>${t("alarm.time")}</th><th>${t("tag.name")}</th><th>${t("alarm.message")}</th><th class="num">${t("alarm.value")}</th><th class="num">${t("alarm.duration")}</th><th><span class="sr">${t("alarm.actions")}</span></th>
+          </tr></thead>
+          <tbody>${rows.slice(0, mostRows).map((a) => this.row(a, may))}</tbody>
+        </table>
+        ${rows.length === 0 ? html`<div class="empty">${t("alarm.none")}</div>` : nothing}
+        ${rows.length > mostRows ? html`<div class="empty">${t("alarm.more", { n: rows.length - mostRows })}</div>` : nothing}
+      </div>`;
+  }
+
+  private rows(): Alarm[] {
+    const match = matcher(this.filter);
+    return client.alarms.list().filter((a) => {
+      if (a.priority > this.upTo && this.upTo < 4) return false;
+      if (this.show === "open" && isOverlaid(a)) return false;
+      if (this.show === "unacked" && !isUnacked(a)) return false;
+      if (this.show === "overlaid" && !isOverlaid(a)) return false;
+      return match(a.tag, a.message ?? "", a.level ?? "", a.id, a.area);
+    });
+  }
+
+  private row(a: Alarm, may: boolean): TemplateResult {
+    const t = settings.t;
+    const unacked = isUnacked(a);
+    const at = instant(a.time ?? "");
+    const onset = instant(a.onset);
+    const reading = a.value === undefined || a.value === null ? "" : `${typeof a.value === "number" ? Number(a.value.toPrecision(5)) : String(a.value)} ${a.unit ?? ""}`;
+    return html`<tr class=${unacked ? "waiting" : ""} data-alarm=${a.id} data-state=${a.state}>
+      <td>${priority(a.priority, unacked)}</td>
+      <td><span class="state s-${a.state.toLowerCase()}">${word(t, "alarmState", a.state)}</span></td>
+      <td class="code">${Number.isFinite(at) ? brief(at, client.serverNow()) : "—"}</td>
+      <td><button type="button" class="rowlink" @click=${() => alarmSheet(a.id)}>${a.tag}</button></td>
+      <td class="message">${a.message || word(t, "level", a.level ?? a.type)}${a.comment ? html` <span class="quiet">“${a.comment}”</span>` : nothing}</td>
+      <td class="num">${reading}</td>
+      <td class="num">${a.active && Number.isFinite(onset) ? age(client.serverNow() - onset) : ""}</td>
+      <td class="num">${unacked ? html`<button type="button" class="btn small ack" ?disabled=${!may} aria-label=${t("alarm.ackOne", { tag: a.tag })} @click=${() => this.ack([a.id], "")}>${t("alarm.ack")}</button>` : nothing}</td>
+    </tr>`;
+  }
+
+  private ackAll(waiting: Alarm[]): void {
+    const t = settings.t;
+    const ids = waiting.slice(0, mostAcks).map((a) => a.id);
+    if (client.stale || ids.length === 0) return;
+    ask({
+      title: t("alarm.ackVisibleTitle"),
+      text: t("alarm.ackVisibleText", { n: ids.length }),
+      confirm: t("alarm.ack"),
+      reason: t("alarm.comment"),
+      run: (comment) => this.send(ids, comment),
+    });
+  }
+
+  private ack = async (ids: string[], comment: string): Promise<void> => {
+    try {
+      await this.send(ids, comment);
+      this.error = "";
+    } catch (e) {
+      this.error = e instanceof Error ? e.message : String(e);
+    }
+    this.requestUpdate();
+  };
+
+  private async send(ids: string[], comment: string): Promise<void> {
+    const failed = refusals(await client.alarmCommand("ack", ids, comment === "" ? {} : { comment }));
+    if (failed !== "") throw new Error(failed);
+  }
+
+  private choose(s: Show): void {
+    this.show = s;
+    this.requestUpdate();
+  }
+
+  private typed = (e: Event): void => {
+    this.filter = (e.target as HTMLInputElement).value;
+    this.requestUpdate();
+  };
+
+  private limit = (e: Event): void => {
+    this.upTo = Number((e.target as HTMLSelectElement).value);
+    this.requestUpdate();
+  };
+}
+
+customElements.define("scada-alarms", Alarms);

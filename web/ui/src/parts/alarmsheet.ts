@@ -1,0 +1,98 @@
+// One alarm in full, with what can be done about it.
+
+import { html, nothing, type TemplateResult } from "lit";
+import { isOverlaid, isUnacked } from "../core/alarms";
+import { instant, stamp } from "../core/format";
+import { word } from "../core/i18n";
+import type { AlarmResult } from "../core/types";
+import { priority } from "./bits";
+import { client, settings } from "./context";
+import { link } from "./routes";
+import { Sheet, show } from "./sheet";
+
+/** shelveTimes are the offered times in seconds. */
+const shelveTimes = [900, 3600, 8 * 3600, 24 * 3600] as const;
+
+const carriedOut = new Set(["ok", "ok_solo", "unconfirmed"]);
+
+/** refusals says what was not carried out; "" for nothing. */
+export function refusals(results: readonly AlarmResult[]): string {
+  const t = settings.t;
+  const failed = results.filter((r) => !carriedOut.has(r.result));
+  return failed.map((r) => t("alarm.refused", { id: r.id, why: r.detail || word(t, "code", r.result) })).join("; ");
+}
+
+class AlarmSheet extends Sheet {
+  protected override topics = ["alarms", "status", "session"] as const;
+  alarm = "";
+  private error = "";
+  private busy = false;
+
+  protected override heading(): TemplateResult | string {
+    const a = client.alarms.get(this.alarm);
+    return a ? html`${priority(a.priority, isUnacked(a))} ${a.tag}` : this.alarm;
+  }
+
+  protected override body(): TemplateResult {
+    const t = settings.t;
+    const a = client.alarms.get(this.alarm);
+    if (!a) return html`<div>${t("alarm.gone")}</div>`;
+    const fact = (label: string, text: string | undefined): TemplateResult | typeof nothing => (text ? html`<dt>${label}</dt><dd>${text}</dd>` : nothing);
+    const at = (text: string | undefined | null): string => (text ? stamp(instant(text)) : "");
+    return html`<div>${a.message || word(t, "level", a.level ?? a.type)}</div>
+      <dl class="facts">
+        ${fact(t("alarm.state"), word(t, "alarmState", a.state))} ${fact(t("alarm.condition"), a.id)} ${fact(t("alarm.level"), a.level ? word(t, "level", a.level) : "")}
+        ${fact(t("alarm.onset"), at(a.onset))} ${fact(t("alarm.time"), at(a.time))} ${fact(t("alarm.occurrence"), String(a.occurrence))}
+        ${fact(t("alarm.ackedBy"), a.acked_by)} ${fact(t("alarm.ackedAt"), at(a.acked_at))} ${fact(t("alarm.until"), at(a.shelved_until))} ${fact(t("alarm.lastComment"), a.comment)}
+      </dl>
+      <div class="row"><a class="btn" href=${link("trends", { pens: a.tag })} @click=${this.dismiss}>${t("tag.trend")}</a><a class="btn" href=${link("journal", { source: a.id })} @click=${this.dismiss}>${t("alarm.history")}</a></div>
+      ${client.may("alarm.operate") ? this.commands(isUnacked(a), isOverlaid(a), a.state === "SHELVED") : html`<div class="note">${t("alarm.notAllowed")}</div>`}
+      ${this.error === "" ? nothing : html`<div class="error" role="alert">${this.error}</div>`}`;
+  }
+
+  private commands(unacked: boolean, overlaid: boolean, shelved: boolean): TemplateResult {
+    const t = settings.t;
+    const off = client.stale || this.busy;
+    return html`<label class="field"><span>${t("alarm.comment")}</span><input class="in" id="alarm-comment" maxlength="200" /></label>
+      <div class="row">
+        ${unacked ? html`<ix-button id="alarm-ack" ?disabled=${off} @click=${() => this.run("ack", {})}>${t("alarm.ack")}</ix-button>` : nothing}
+        <ix-button variant="secondary" ?disabled=${off} @click=${() => this.run("comment", {})}>${t("alarm.addComment")}</ix-button>
+        ${shelved ? html`<ix-button variant="secondary" ?disabled=${off} @click=${() => this.run("unshelve", {})}>${t("alarm.unshelve")}</ix-button>` : nothing}
+      </div>
+      ${overlaid
+        ? nothing
+        : html`<div class="row"><label class="field inline"><span>${t("alarm.shelveFor")}</span><select class="in narrow" id="shelve-time">${shelveTimes.map((s) => html`<option value=${s}>${word(t, "shelve", String(s))}</option>`)}</select></label>
+            <ix-button id="alarm-shelve" variant="secondary" ?disabled=${off} @click=${this.shelve}>${t("alarm.shelve")}</ix-button></div>`}`;
+  }
+
+  private shelve = (): void => {
+    void this.run("shelve", { for_s: Number(this.querySelector<HTMLSelectElement>("#shelve-time")?.value) });
+  };
+
+  private async run(verb: string, extra: Record<string, unknown>): Promise<void> {
+    const comment = this.querySelector<HTMLInputElement>("#alarm-comment")?.value.trim() ?? "";
+    if (verb === "comment" && comment === "") {
+      this.querySelector<HTMLInputElement>("#alarm-comment")?.focus();
+      return;
+    }
+    this.busy = true;
+    this.requestUpdate();
+    try {
+      this.error = refusals(await client.alarmCommand(verb, [this.alarm], comment === "" ? extra : { ...extra, comment }));
+      if (this.error === "") this.dismiss();
+    } catch (e) {
+      this.error = e instanceof Error ? e.message : String(e);
+    }
+    this.busy = false;
+    this.requestUpdate();
+  }
+}
+
+customElements.define("scada-alarm-sheet", AlarmSheet);
+
+/** alarmSheet opens an alarm. */
+export function alarmSheet(id: string): void {
+  const sheet = new AlarmSheet();
+  sheet.alarm = id;
+  show(sheet);
+}

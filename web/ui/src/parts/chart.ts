@@ -1,0 +1,160 @@
+// The plot of a trend on uPlot: one line for each pen, an axis for each of the first two units, strips for doubt.
+
+import uPlot from "uplot";
+import type { Pen } from "../core/pen";
+import { clock, day } from "../core/format";
+import { client } from "./context";
+
+/** Colours of the pens in both schemes; dashes tell them apart without colour. */
+const colours = {
+  light: ["#1f5f8b", "#8a4b08", "#2c6e49", "#7b2d8b", "#a02040", "#3d6b6b", "#6b5b00", "#44546a"],
+  dark: ["#7db8e0", "#e0a564", "#86c9a0", "#cf95dd", "#f08ca0", "#93c9c9", "#d6c560", "#aebccd"],
+};
+const dashes = [[], [8, 3], [3, 3], [10, 3, 3, 3], [], [8, 3], [3, 3], [10, 3, 3, 3]];
+
+const stripHeight = 4;
+const wheelStep = 0.8;
+
+export class Chart {
+  /** cursorMs is the instant under the cursor, undefined when it is elsewhere. */
+  cursorMs: number | undefined;
+  private plot: uPlot | undefined;
+  private list: readonly Pen[] = [];
+  private from = 0;
+  private to = 1;
+  private readonly observer: ResizeObserver;
+
+  constructor(private readonly box: HTMLElement, private readonly zoom: (fromMs: number, toMs: number) => void) {
+    this.observer = new ResizeObserver(() => this.plot?.setSize(this.size()));
+    this.observer.observe(box);
+    box.addEventListener("wheel", this.wheel, { passive: false });
+  }
+
+  /** pens sets what is drawn. */
+  pens(list: readonly Pen[]): void {
+    this.list = list;
+    this.restyle();
+  }
+
+  /** restyle builds the plot anew: other pens, other colours. */
+  restyle(): void {
+    this.plot?.destroy();
+    this.plot = new uPlot(this.options(), this.data(), this.box);
+    this.draw(this.from, this.to);
+  }
+
+  /** draw shows a window of time in Unix milliseconds. */
+  draw(fromMs: number, toMs: number): void {
+    this.from = fromMs;
+    this.to = toMs;
+    if (!this.plot) return;
+    this.plot.batch(() => {
+      this.plot!.setData(this.data(), false);
+      for (const unit of this.units()) this.plot!.setScale(unit, this.range(unit));
+      this.plot!.setScale("x", { min: fromMs / 1000, max: toMs / 1000 });
+    });
+  }
+
+  destroy(): void {
+    this.observer.disconnect();
+    this.box.removeEventListener("wheel", this.wheel);
+    this.plot?.destroy();
+    this.plot = undefined;
+  }
+
+  private units(): string[] {
+    return [...new Set(this.list.map((p) => this.unit(p)))];
+  }
+
+  private unit(p: Pen): string {
+    return client.store.unit(client.store.find(p.tag)) || "—";
+  }
+
+  private size(): { width: number; height: number } {
+    return { width: Math.max(200, this.box.clientWidth), height: Math.max(120, this.box.clientHeight) };
+  }
+
+  private data(): uPlot.AlignedData {
+    const tables = this.list.map((p): uPlot.AlignedData => [p.times.map((t) => t / 1000), p.values]);
+    return tables.length === 0 ? [[]] : uPlot.join(tables, this.list.map(() => [0, 2]));
+  }
+
+  // range is the span of what the pens of a unit show in the window, with a little air.
+  private range(unit: string): { min: number; max: number } {
+    let min = Infinity;
+    let max = -Infinity;
+    for (const p of this.list) {
+      if (this.unit(p) !== unit) continue;
+      p.times.forEach((t, i) => {
+        const v = p.values[i];
+        if (v === null || v === undefined || t < this.from || t > this.to) return;
+        min = Math.min(min, v);
+        max = Math.max(max, v);
+      });
+    }
+    if (min > max) return { min: 0, max: 1 };
+    const air = max > min ? (max - min) * 0.08 : Math.max(Math.abs(max) * 0.05, 0.5);
+    return { min: min - air, max: max + air };
+  }
+
+  private options(): uPlot.Options {
+    const style = getComputedStyle(document.documentElement);
+    const css = (name: string): string => style.getPropertyValue(name).trim();
+    const dark = document.documentElement.getAttribute("data-ix-color-schema") === "dark";
+    const palette = colours[dark ? "dark" : "light"];
+    const line = { stroke: css("--text"), grid: { stroke: css("--hair"), width: 1 }, ticks: { stroke: css("--hair"), width: 1 }, font: `12px ${css("--sans")}` };
+    const units = this.units();
+    return {
+      ...this.size(),
+      legend: { show: false },
+      cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
+      select: { show: true, left: 0, top: 0, width: 0, height: 0 },
+      scales: { x: { time: true, auto: false }, ...Object.fromEntries(units.map((u) => [u, { auto: false }])) },
+      series: [{}, ...this.list.map((p, i): uPlot.Series => ({ scale: this.unit(p), stroke: palette[i % palette.length]!, width: 1.5, dash: dashes[i % dashes.length]!, spanGaps: false, points: { show: false }, paths: uPlot.paths.linear!() }))],
+      axes: [
+        { ...line, space: 80, values: (_u, ticks) => ticks.map((s, i) => (i === 0 || day(s * 1000) !== day(ticks[i - 1]! * 1000) ? `${clock(s * 1000)}\n${day(s * 1000)}` : clock(s * 1000))) },
+        ...units.slice(0, 2).map((u, i): uPlot.Axis => ({ ...line, scale: u, side: i === 0 ? 3 : 1, size: 64, label: u, labelSize: 18, labelFont: line.font, grid: { ...line.grid, show: i === 0 } })),
+      ],
+      hooks: { setCursor: [(u) => this.moved(u)], setSelect: [(u) => this.selected(u)], draw: [(u) => this.strips(u, palette, css("--p1"))] },
+    };
+  }
+
+  private moved(u: uPlot): void {
+    const left = u.cursor.left ?? -1;
+    this.cursorMs = left < 0 ? undefined : u.posToVal(left, "x") * 1000;
+  }
+
+  private selected(u: uPlot): void {
+    if (u.select.width < 4) return;
+    const from = u.posToVal(u.select.left, "x") * 1000;
+    const to = u.posToVal(u.select.left + u.select.width, "x") * 1000;
+    u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    this.zoom(from, to);
+  }
+
+  private wheel = (e: WheelEvent): void => {
+    if (!this.plot || this.to <= this.from) return;
+    e.preventDefault();
+    const at = this.cursorMs ?? (this.from + this.to) / 2;
+    const factor = e.deltaY < 0 ? wheelStep : 1 / wheelStep;
+    this.zoom(at - (at - this.from) * factor, at + (this.to - at) * factor);
+  };
+
+  // strips marks, for each pen in its own row above the axis, where its value was uncertain (hatched) or missing (solid).
+  private strips(u: uPlot, palette: string[], bad: string): void {
+    const { ctx, bbox } = u;
+    const px = devicePixelRatio || 1;
+    ctx.save();
+    this.list.forEach((p, row) => {
+      const y = bbox.top + bbox.height - (row + 1) * (stripHeight + 1) * px;
+      for (const s of p.spans(this.from, this.to)) {
+        const x0 = u.valToPos(s.fromMs / 1000, "x", true);
+        const x1 = u.valToPos(s.toMs / 1000, "x", true);
+        ctx.fillStyle = s.grade === "bad" ? bad : palette[row % palette.length]!;
+        if (s.grade === "bad") ctx.fillRect(x0, y, Math.max(px, x1 - x0), stripHeight * px);
+        else for (let x = x0; x < x1; x += 6 * px) ctx.fillRect(x, y, Math.min(3 * px, x1 - x), stripHeight * px);
+      }
+    });
+    ctx.restore();
+  }
+}

@@ -1,0 +1,151 @@
+// The permanent frame around every page: role and link, alarm banner, navigation, clock and user.
+
+import { html, nothing, type TemplateResult } from "lit";
+import { isUnacked } from "../core/alarms";
+import { age, clock, instant } from "../core/format";
+import { word } from "../core/i18n";
+import type { Alarm } from "../core/types";
+import { priority } from "./bits";
+import { languageChoice, logo, themeButton } from "./choices";
+import { client, every, Part, settings } from "./context";
+import { duty, sorted, splitAreas } from "./pair";
+import { here, link, listenForKeys, routes } from "./routes";
+import { iconLogOut, iconUser } from "@siemens/ix-icons/icons";
+
+/** bannerSlots is how many alarms the banner shows. */
+const bannerSlots = 3;
+
+export class App extends Part {
+  protected override topics = ["status", "role", "alarms", "session", "tags"] as const;
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    const route = (): void => {
+      this.requestUpdate();
+      void this.updateComplete.then(() => this.querySelector<HTMLElement>("#main")?.focus());
+    };
+    window.addEventListener("hashchange", route);
+    this.until(() => window.removeEventListener("hashchange", route));
+    this.until(every(1000, () => this.requestUpdate()));
+    listenForKeys();
+    void client.begin();
+  }
+
+  protected override render(): TemplateResult | typeof nothing {
+    if (client.session === undefined) return nothing;
+    if (client.session === null) return html`<scada-sign-in></scada-sign-in>`;
+    const t = settings.t;
+    const current = here().route;
+    document.title = `${t(current.title)} · ${client.info?.project ?? t("app.name")}`;
+    return html`<div class="frame ${client.stale ? "offline" : ""}">
+      ${this.head()} ${this.notices()} ${this.banner()}
+      <nav class="nav" aria-label=${t("frame.pages")}>
+        ${routes.map(
+          (r) => html`<a href=${link(r.path)} aria-current=${r === current ? "page" : "false"} aria-keyshortcuts="g ${r.key}" title=${t(r.title)}>
+            <ix-icon name=${r.icon} size="24" aria-hidden="true"></ix-icon><span class="text">${t(r.title)}</span><span class="key" aria-hidden="true">g ${r.key}</span>
+          </a>`,
+        )}
+        <div class="foot">${client.info ? html`${client.info.version}` : nothing}</div>
+      </nav>
+      <main class="main" id="main" tabindex="-1">${this.page(current.path)}</main>
+    </div>`;
+  }
+
+  private head(): TemplateResult {
+    const t = settings.t;
+    const session = client.session!;
+    return html`<header class="head">
+      <span class="name">${logo()}<span>${client.info?.project ?? t("app.name")}</span></span>
+      ${this.rolePill()} ${this.linkPill()}
+      <span class="space"></span>
+      <time class="clock" title=${t("frame.serverClock")}>${clock(client.serverNow())}</time>
+      ${languageChoice()} ${themeButton()}
+      <span class="pill user" title=${t("frame.user")}><ix-icon name=${iconUser} size="16" aria-hidden="true"></ix-icon><span>${session?.user}</span><span class="quiet wide">${word(t, "userRole", session?.role ?? "")}</span></span>
+      <button id="sign-out" type="button" class="plain" aria-label=${t("frame.signOut")} title=${t("frame.signOut")} @click=${() => void client.signOut()}>
+        <ix-icon name=${iconLogOut} size="16"></ix-icon>
+      </button>
+    </header>`;
+  }
+
+  private rolePill(): TemplateResult | typeof nothing {
+    const t = settings.t;
+    const pair = client.pair;
+    if (!pair) return nothing;
+    const abnormal = pair.nodes.some((n) => !["active", "standby"].includes(duty(n)) || !n.failover_ready);
+    return html`<a id="role-pill" class="pill ${abnormal ? "abnormal" : ""}" href=${link("redundancy")} title=${t("page.redundancy")}>
+      ${sorted(pair).map((n, i) => {
+        const d = duty(n);
+        const lag = d === "standby" ? ` ${n.mirror.lag_ms} ms` : "";
+        return html`${i > 0 ? html`<span aria-hidden="true">·</span>` : nothing}<span class="tag-state"><span class="dot ${d === "active" ? "" : "off"}" aria-hidden="true"></span>${n.node} ${word(t, "duty", d)}${lag}</span>`;
+      })}
+    </a>`;
+  }
+
+  private linkPill(): TemplateResult {
+    const t = settings.t;
+    const l = client.link;
+    if (client.stale) {
+      const text = l.fenced ? t("link.behind", { node: l.server }) : t("link.lost");
+      return html`<span id="link-pill" class="pill lost" role="status">${text}</span>`;
+    }
+    return html`<span id="link-pill" class="pill" role="status"><span class="dot" aria-hidden="true"></span>${t("link.up", { node: l.server })}</span>`;
+  }
+
+  private notices(): TemplateResult | typeof nothing {
+    const t = settings.t;
+    const split = client.pair ? splitAreas(client.pair) : [];
+    if (client.stale && client.link.fenced) {
+      return html`<div class="notice" role="alert">${t("notice.behind", { node: client.link.server, epoch: client.link.serverEpoch, seen: client.link.epoch })}</div>`;
+    }
+    if (client.stale) {
+      const since = Number.isFinite(client.lostAt) ? age(Date.now() - client.lostAt) : "";
+      return html`<div class="notice" role="alert">${since === "" ? t("notice.connecting") : t("notice.lost", { age: since })}</div>`;
+    }
+    return split.length > 0 ? html`<div class="notice" role="alert">${t("notice.split", { areas: split.join(", ") })}</div>` : nothing;
+  }
+
+  private banner(): TemplateResult {
+    const t = settings.t;
+    const counts = client.alarms.counts();
+    const newest = client.alarms.newestUnacked(bannerSlots);
+    const slots = Array.from({ length: bannerSlots }, (_, i) => newest[i]);
+    return html`<section class="banner" aria-label=${t("banner.label")}>
+      <a class="total" id="unacked" href=${link("alarms")}>${t("banner.unacked", { n: counts.unacked })}</a>
+      ${slots.map((a) => (a ? this.cell(a) : html`<span class="slot"></span>`))}
+    </section>`;
+  }
+
+  private cell(a: Alarm): TemplateResult {
+    return html`<a class="slot" href=${link("alarms", { id: a.id })} title=${alarmText(a)}>
+      ${priority(a.priority, isUnacked(a))}<span class="what">${alarmText(a)}</span><span class="when">${clock(instant(a.time ?? ""))}</span>
+    </a>`;
+  }
+
+  private page(path: string): TemplateResult {
+    switch (path) {
+      case "mimic":
+        return html`<scada-mimic></scada-mimic>`;
+      case "tags":
+        return html`<scada-tags></scada-tags>`;
+      case "alarms":
+        return html`<scada-alarms></scada-alarms>`;
+      case "trends":
+        return html`<scada-trends></scada-trends>`;
+      case "devices":
+        return html`<scada-devices></scada-devices>`;
+      case "redundancy":
+        return html`<scada-redundancy></scada-redundancy>`;
+      case "journal":
+        return html`<scada-journal></scada-journal>`;
+      default:
+        return html`<scada-overview></scada-overview>`;
+    }
+  }
+}
+
+/** alarmText is one line about an alarm: its message, or the tag and level when it has none. */
+export function alarmText(a: Alarm): string {
+  return a.message ? `${a.tag} · ${a.message}` : `${a.tag} · ${a.level ?? a.type}`;
+}
+
+customElements.define("scada-app", App);

@@ -1,0 +1,64 @@
+// The log-in page.
+
+import { html, nothing, type TemplateResult } from "lit";
+import { Failure } from "../core/http";
+import { client, Part, settings } from "./context";
+import { languageChoice, logo, themeButton } from "./choices";
+
+export class SignIn extends Part {
+  private error = "";
+  private busy = false;
+
+  protected override render(): TemplateResult {
+    const t = settings.t;
+    return html`<main class="signin">
+      <form @submit=${this.submit}>
+        <div class="title">${logo()}<h1>${t("app.name")}</h1></div>
+        <label class="field"><span>${t("login.user")}</span><input class="in" name="user" autocomplete="username" required autofocus /></label>
+        <label class="field"><span>${t("login.password")}</span><input class="in" name="password" type="password" autocomplete="current-password" required /></label>
+        <div class="error" role="alert">${this.error === "" ? nothing : this.error}</div>
+        <ix-button id="sign-in" type="submit" ?disabled=${this.busy} @click=${this.press}>${t("login.submit")}</ix-button>
+        <div class="choice head-choices">${languageChoice()}${themeButton()}</div>
+      </form>
+    </main>`;
+  }
+
+  private press = (e: Event): void => {
+    e.preventDefault();
+    this.querySelector("form")?.requestSubmit();
+  };
+
+  private submit = async (e: SubmitEvent): Promise<void> => {
+    e.preventDefault();
+    if (this.busy) return;
+    const data = new FormData(e.target as HTMLFormElement);
+    this.busy = true;
+    this.error = "";
+    this.requestUpdate();
+    try {
+      await client.signIn(String(data.get("user")), String(data.get("password")));
+    } catch (err) {
+      this.error = reason(err);
+    } finally {
+      this.busy = false;
+      this.requestUpdate();
+    }
+  };
+}
+
+function reason(err: unknown): string {
+  const t = settings.t;
+  if (!(err instanceof Failure)) return String(err);
+  switch (err.status) {
+    case 0:
+      return t("login.unreachable");
+    case 401:
+      return t("login.refused");
+    case 429:
+      return t("login.tooMany");
+    default:
+      return err.message;
+  }
+}
+
+customElements.define("scada-sign-in", SignIn);
