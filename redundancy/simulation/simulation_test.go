@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	seeds   = flag.Int("seeds", 200, "how many seeds to run")
+	seeds   = flag.Int("seeds", 60, "how many seeds to run")
 	first   = flag.Uint64("first", 1, "the first seed")
 	verbose = flag.Bool("tell", false, "print what the machines report")
 )
@@ -151,7 +151,7 @@ func settle(w *World, set Settings) error {
 		w.Start(name)
 		w.Self(name, role.Self{Ready: true})
 	}
-	w.Run(time.Second) // a stall may still last
+	w.Run(5 * time.Second) // a stall may still last, and a stop behind it
 	for _, name := range []string{"a", "b"} {
 		w.Start(name)
 		_ = w.Order(name, "maintenance off", "test")
