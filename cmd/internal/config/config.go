@@ -1,0 +1,200 @@
+// Package config turns plant.yaml into the typed configuration of a pair. It is strict: an unknown field, a
+// contradiction or a number out of range is an error with file, line, column and path, and all errors are reported at
+// once. The result is read-only and the same on both nodes.
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"scada/acquisition/modbus"
+	"scada/acquisition/opcua"
+	"scada/acquisition/tag"
+	"scada/alarms"
+)
+
+// Config is the configuration of the pair, checked.
+type Config struct {
+	Path    string // of plant.yaml
+	Project string
+	// Digest names the content: equal on both nodes when they run the same configuration, whatever its comments.
+	Digest      string
+	Nodes       map[string]Node
+	Redundancy  Redundancy
+	Areas       []Area
+	Devices     []Device
+	ScanClasses map[string]time.Duration
+	Tags        []tag.Definition // in order of name; the index is the ID
+	Alarms      alarms.Config
+	History     History
+	Users       []User
+	Tokens      []Token
+	Web         Web
+	OPCUA       OPCUA
+
+	byName map[string]tag.ID
+}
+
+// Node is one of the two servers.
+type Node struct {
+	Name  string
+	Links map[string]string // path name -> address the link listens on
+	HTTP  string
+	OPCUA string
+	Data  string
+	Field string // local address for connections to devices; "" lets the system choose
+}
+
+// Redundancy is how the pair watches itself.
+type Redundancy struct {
+	Heartbeat time.Duration
+	Misses    int
+	Failback  string
+	HoldOff   time.Duration
+	JoinWait  time.Duration
+	Policy    string
+}
+
+// Area is a set of devices that changes server as one.
+type Area struct {
+	Name    string
+	Primary string
+}
+
+// Device is one field device; Modbus or OPCUA is set after its Driver.
+type Device struct {
+	Name   string
+	Area   string
+	Driver string
+	Probe  string
+	Modbus *modbus.Device
+	OPCUA  *opcua.Device
+}
+
+// History is how long what is kept.
+type History struct {
+	Raw, Hourly time.Duration
+	MaxDisk     int64 // bytes; 0 means no limit
+}
+
+// User is a person who may log in.
+type User struct{ Name, Role, PasswordHash string }
+
+// Token is a machine's access: the SHA-256 of its bearer token in hexadecimal.
+type Token struct{ Name, Role, Hash string }
+
+// Web is what the two web servers share.
+type Web struct {
+	PairKey []byte // signs tickets for the other node; at least 32 bytes
+	Origins []string
+}
+
+// OPCUA is how OPC UA clients may connect.
+type OPCUA struct {
+	AllowNone bool // security policy None
+	Anonymous bool // read-only without log-in
+	Hosts     []string
+}
+
+// Lookup returns the ID of a tag by name.
+func (c *Config) Lookup(name string) (tag.ID, bool) {
+	id, ok := c.byName[name]
+	return id, ok
+}
+
+// Peer returns the other node's name.
+func (c *Config) Peer(node string) string {
+	for name := range c.Nodes {
+		if name != node {
+			return name
+		}
+	}
+	return ""
+}
+
+// Load reads and checks plant.yaml and the files it names. On failure the error is of type [Errors], except when the
+// file cannot be read at all.
+func Load(path string) (*Config, error) {
+	src, err := readLimited(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	var f file
+	d := parse(path, src, &f)
+	c := &Config{Path: path, Project: f.Project, ScanClasses: f.ScanClasses, byName: map[string]tag.ID{}}
+	if d.read && len(d.errs) < maxErrors {
+		b := builder{document: d, file: &f, config: c, dir: filepath.Dir(path)}
+		b.build()
+	}
+	if len(d.errs) > 0 {
+		return nil, sortErrors(d.errs)
+	}
+	c.Digest = digest(&f, c)
+	return c, nil
+}
+
+func readLimited(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() || info.Size() > maxFileBytes {
+		return nil, fmt.Errorf("%s is a folder or larger than %d bytes", path, maxFileBytes)
+	}
+	return os.ReadFile(path)
+}
+
+// digest hashes what the file says, not how: the order of map keys and comments do not count.
+func digest(f *file, c *Config) string {
+	plain := *f
+	plain.Tags, plain.TagFiles = nil, nil
+	h := sha256.New()
+	enc := json.NewEncoder(h)
+	// Encoding plain structs of strings and numbers cannot fail; a NaN was refused when it was read.
+	_ = enc.Encode(plain)
+	_ = enc.Encode(c.Tags)
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+// builder applies the rules section by section, collecting errors in the document.
+type builder struct {
+	*document
+	file   *file
+	config *Config
+	dir    string
+}
+
+func (b *builder) build() {
+	if b.file.Project == "" {
+		b.failf("project", "a project name is required")
+	} else if !isName(b.file.Project) {
+		b.failf("project", "%q: letters, digits, - and _ only, 64 at most", b.file.Project)
+	}
+	b.nodes()
+	b.redundancy()
+	b.areas()
+	b.scanClasses()
+	devices := b.devices()
+	b.tags(devices)
+	b.alarms()
+	b.history()
+	b.people()
+}
+
+func isName(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	return strings.IndexFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+	}) < 0
+}
+
+func oneOf(s string, names ...string) bool { return slices.Contains(names, s) }

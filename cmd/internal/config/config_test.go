@@ -1,0 +1,230 @@
+package config_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"scada/acquisition/tag"
+	"scada/alarms"
+	"scada/cmd/internal/config"
+)
+
+func load(t *testing.T, text string, others map[string]string) (*config.Config, error) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range others {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(dir, "plant.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(path)
+	if err != nil {
+		err = errors.New(strings.ReplaceAll(err.Error(), dir+string(filepath.Separator), ""))
+	}
+	return c, err
+}
+
+func base(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("testdata/base.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestBaseIsReadWhole(t *testing.T) {
+	c, err := load(t, base(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, ok := c.Lookup("line1/pump1/speed")
+	if !ok || c.Tags[id].ID != id {
+		t.Fatalf("the tag has ID %d, found %v", id, ok)
+	}
+	speed := c.Tags[id]
+	want := tag.Definition{
+		ID: id, Name: "line1/pump1/speed", Area: "main", Device: "plc1", Address: "hr:100", Type: tag.TypeFloat64, RawType: tag.TypeUint16,
+		ScanClass: "fast", ScanPeriod: 100 * time.Millisecond, Unit: "rpm", Description: "Speed", Range: tag.Range{High: 3000},
+		Scale: tag.Linear{RawHigh: 65535, High: 3000}, Deadband: 0.5, Writable: true,
+	}
+	want.Bits = speed.Bits
+	if got, exp := speed, want; got.Name != exp.Name || got.Type != exp.Type || got.RawType != exp.RawType || got.Scale != exp.Scale ||
+		got.ScanPeriod != exp.ScanPeriod || got.Range != exp.Range || got.Area != exp.Area || !got.Writable {
+		t.Errorf("got  %+v\nwant %+v", got, exp)
+	}
+	if d := c.Devices[0]; d.Modbus == nil || len(d.Modbus.Tags) != 2 || d.Modbus.Retries != 2 || d.Area != "main" {
+		t.Errorf("device %+v", d)
+	}
+	if a := c.Alarms.Alarms[0]; a.OnDelay != 5*time.Second || a.Priority != alarms.PriorityCritical || a.Limits[alarms.LevelHi].Value != 2800 || a.Unit != "rpm" {
+		t.Errorf("alarm %+v", a)
+	}
+	if a := c.Alarms.Alarms[1]; a.OnDelay != 500*time.Millisecond || a.Priority != alarms.PriorityLow {
+		t.Errorf("alarm %+v", a)
+	}
+	r := c.Redundancy
+	if r.Heartbeat != 100*time.Millisecond || r.Misses != 5 || r.HoldOff != 10*time.Second || r.Failback != "auto" {
+		t.Errorf("redundancy defaults %+v", r)
+	}
+	if c.History.Raw != 30*24*time.Hour || c.History.MaxDisk != 20<<30 {
+		t.Errorf("history %+v", c.History)
+	}
+}
+
+func TestDigestNamesTheContent(t *testing.T) {
+	a, err := load(t, base(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same, err := load(t, "# another comment\n"+strings.Replace(base(t), "{name: main, primary: a}", "{primary: a, name: main}", 1), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := load(t, strings.Replace(base(t), "Hi: 2800", "Hi: 2799", 1), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Digest != same.Digest || a.Digest == other.Digest || a.Digest == "" {
+		t.Errorf("digests %s, %s with other comments, %s with another limit", a.Digest, same.Digest, other.Digest)
+	}
+}
+
+// TestEveryMessage changes one thing in the base file at a time: each error names file, line, column and path.
+func TestEveryMessage(t *testing.T) {
+	for _, c := range []struct{ old, new, want string }{
+		{"project: works", "project: \"\"", `plant.yaml:1:1: project: a project name is required`},
+		{"project: works", "project: a b", `plant.yaml:1:1: project: "a b": letters, digits, - and _ only, 64 at most`},
+		{"project: works", "projekt: works", `plant.yaml:1:1: projekt: unknown field (did you mean "project"?)`},
+		{"project: works", "project: works\nproject: works", `plant.yaml:2:1: not valid YAML: mapping key "project" already defined`},
+		{"areas:", "areas: [", `plant.yaml:`},
+		{`opcua: "127.0.0.1:4842", data: data/b`, `opcua: "127.0.0.1:4841", data: data/b`, `plant.yaml:4:63: nodes.b.opcua: 127.0.0.1:4841 is already used by nodes.a.opcua`},
+		{`data: data/b`, `data: data/a`, `plant.yaml:4:88: nodes.b.data: both nodes use this folder`},
+		{`{lan: "127.0.0.1:7402"}`, `{ded: "127.0.0.1:7402"}`, `plant.yaml:4:15: nodes.b.links.ded: node a has no link of this name`},
+		{`http: "127.0.0.1:8082"`, `http: "8082"`, `plant.yaml:4:39: nodes.b.http: "8082" is not host:port`},
+		{"field: 127.0.0.11", "field: eth0", `plant.yaml:3:102: nodes.a.field: "eth0" is not an IP address`},
+		{"  b: {links", "  c: {links", ``},
+		{"areas:", "redundancy: {heartbeat: 5ms}\nareas:", `plant.yaml:5:14: redundancy.heartbeat: 5ms is outside 20ms .. 10s`},
+		{"areas:", "redundancy: {heartbeat: soon}\nareas:", `plant.yaml:5:25: redundancy.heartbeat: "soon" is not a duration (100ms, 1s, 10m, 24h, 30d, 5y)`},
+		{"areas:", "redundancy: {misses: 1}\nareas:", `plant.yaml:5:14: redundancy.misses: 1 is outside 2 .. 20`},
+		{"areas:", "redundancy: {failback: later}\nareas:", `plant.yaml:5:14: redundancy.failback: "later" is none of auto, manual, never`},
+		{"areas:", "redundancy: {policy: luck}\nareas:", `plant.yaml:5:14: redundancy.policy: "luck" is none of availability, safety`},
+		{"areas:", "redundancy: {hold_off: 2h}\nareas:", `plant.yaml:5:14: redundancy.hold_off: 2h0m0s is outside 0s .. 1h0m0s`},
+		{"areas:", "redundancy: [1]\nareas:", `plant.yaml:5:13: redundancy: a mapping expected, found a list`},
+		{"primary: a", "primary: c", `plant.yaml:6:5: areas[0]: primary "c" is not one of the nodes`},
+		{"driver: modbus", "driver: profibus", `plant.yaml:8:18: devices[0].driver: "profibus" is none of modbus, opcua`},
+		{"driver: modbus, modbus: {", "driver: modbus, opcua: {endpoint: x}, modbus: {", `devices[0].opcua: the driver is modbus`},
+		{"name: mixer, driver", "name: plc1, driver", `plant.yaml:9:6: devices[1].name: device "plc1" stands twice`},
+		{"unit: 1,", "unit: 256,", `devices[0].modbus.unit: 256 is outside 0 .. 255`},
+		{"timeout: 1s", "timeout: 1h", `devices[0].modbus: timeout 1h0m0s is not between`},
+		{`"tcp://127.0.0.1:5020"`, `"udp://127.0.0.1:5020"`, `devices[0].modbus: endpoint "udp://127.0.0.1:5020"`},
+		{"opc.tcp://127.0.0.1:4855", "http://x", `devices[1].opcua.endpoint: "http://x" is not an endpoint`},
+		{"security: None", "security: Secret", `devices[1].opcua.security: "Secret" is none of`},
+		{"fast: 100ms", "fast: 1ms", `plant.yaml:10:16: scan_classes.fast: 1ms is outside 10ms .. 24h0m0s`},
+		{"scan: fast", "scan: faster", `tags[0].scan: no scan class is named "faster"`},
+		{`address: "hr:100"`, `address: "hr:65536"`, `tags[0].address: modbus address "hr:65536"`},
+		{`address: "ns=2;s=Speed"`, `address: "Speed"`, `tags[2].address: "Speed" is not a node id`},
+		{"type: uint16", "type: word", `tags[0].type: unknown type "word"`},
+		{"range: [0, 3000]", "range: [3000, 0]", `tags[0].range: low 3000 must be below high 0`},
+		{"range: [0, 3000]", "range: [1]", `tags[0].range: two numbers are required`},
+		{"raw: [0, 65535]", "raw: [5, 5]", `tags[0].scale: low 5 must be below high 5`},
+		{"deadband: 0.5", "deadband: -1", `tags[0].deadband: -1 is negative`},
+		{"deadband: 0.5", "deadband: much", `tags[0].deadband: "much" is not a number`},
+		{"mode: all", "mode: some", `tags[0].history: mode "some" is none of all, change, off`},
+		{"line1/pump1/running, device", "line1//running, device", `tags[1].name: "line1//running": a name is parts separated by single slashes`},
+		{"line1/pump1/running, device", "line1/pump1/speed, device", `tags[1].name: tag "line1/pump1/speed" stands already at`},
+		{"device: mixer", "device: mixxer", `tags[2].device: no device is named "mixxer"`},
+		{"id: pump1-stopped", "id: pump1-speed", `alarms.list[1].id: `},
+		{"tag: line1/pump1/running, type", "tag: line1/pump9/running, type", `alarms.list[1].tag: no tag is named "line1/pump9/running"`},
+		{"HiHi: 2900", "HiHi: 2700", `alarms.list[0].limits: `},
+		{"HiHi: 2900", "High: 2900", `alarms.list[0].limits.High: "High" is no level`},
+		{"priority: 1", "priority: 9", `alarms.list[0].priority: priority 9 is outside 1 (most urgent) .. 4`},
+		{"type: discrete", "type: discreet", `alarms.list[1].type: "discreet" is no type of alarm`},
+		{"raw: 30d", "raw: 1h", `history.raw: 1h0m0s is shorter than a day`},
+		{"20GiB", "20 bushels", `history.max_disk: "20 bushels" is not a size (20GiB, 512MiB)`},
+		{"history: {raw", "users: [{name: x, role: king, password_hash: secret}]\nhistory: {raw", `users[0].role: "king" is none of viewer, operator, engineer, admin`},
+		{"history: {raw", "tag_files: [none/*.csv]\nhistory: {raw", `tag_files[0]: no file matches "none/*.csv"`},
+		{"history: {raw", "web: {pair_key_file: missing.key}\nhistory: {raw", `web.pair_key_file: `},
+	} {
+		text := base(t)
+		if !strings.Contains(text, c.old) {
+			t.Fatalf("the base file has no %q", c.old)
+		}
+		_, err := load(t, strings.Replace(text, c.old, c.new, 1), nil)
+		if c.want == "" {
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q -> %q:\n got %v\nwant %s", c.old, c.new, err, c.want)
+		}
+		if err != nil && !strings.HasPrefix(err.Error(), "plant.yaml:") {
+			t.Errorf("%q -> %q: no file and line in %q", c.old, c.new, err)
+		}
+	}
+}
+
+func TestAllErrorsAtOnce(t *testing.T) {
+	text := strings.NewReplacer("type: uint16", "type: word", "primary: a", "primary: c", "driver: opcua", "driver: x").Replace(base(t))
+	_, err := load(t, text, nil)
+	if err == nil || strings.Count(err.Error(), "\n") != 2 {
+		t.Errorf("three errors expected, got %v", err)
+	}
+}
+
+func TestTagFiles(t *testing.T) {
+	text := base(t) + "tag_files: [\"*.csv\"]\n"
+	head := "name,device,address,type,scan,range,scale,writable,history,states\n"
+	c, err := load(t, text, map[string]string{"a.csv": "\xef\xbb\xbf" + head + "x/y,plc1,hr:7,uint16,fast,0..100,0..27648 -> 0..100,true,change,\n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _ := c.Lookup("x/y")
+	if d := c.Tags[id]; d.Scale.RawHigh != 27648 || d.Range.High != 100 || d.History != tag.HistoryChange || !d.Writable {
+		t.Errorf("%+v", d)
+	}
+	for row, want := range map[string]string{
+		"x/y,plc1,hr:7,uint16,fast,0-100,,,,":                      `a.csv:2:27: range: "0-100" is not an interval (0..100)`,
+		"x/y,plc1,hr:7,uint16,fast,,5,,,":                          `a.csv:2:28: scale: "5" is not a scaling (0..27648 -> 0..100)`,
+		"x/y,plc1,hr:7,uint16,fast,,,maybe,,":                      `a.csv:2:29: writable: "maybe" is neither true nor false`,
+		"x/y,plc9,hr:7,uint16,fast,,,,,":                           `a.csv:2:1: device: no device is named "plc9"`,
+		"x/y,plc1,zz:7,uint16,fast,,,,,":                           `a.csv:2:1: address: modbus address "zz:7"`,
+		"x/y,plc1,hr:7,uint16,fast,,,,":                            `a.csv:2:1: wrong number of fields`,
+		"x/y,plc1,\"hr:7,uint16,fast,,,,":                          `a.csv:`,
+		"x/y,plc1,hr:7,bool,fast,,,,,\nx/y,plc1,hr:8,uint16,,,,,,": `a.csv:3:1: name: tag "x/y" stands already at a.csv:2`,
+	} {
+		_, err := load(t, text, map[string]string{"a.csv": head + row + "\n"})
+		if err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), t.TempDir(), ""), want) {
+			t.Errorf("%s:\n got %v\nwant %s", row, err, want)
+		}
+	}
+	_, err = load(t, text, map[string]string{"a.csv": "name,devise\n"})
+	if err == nil || !strings.Contains(err.Error(), `a.csv:1:6: unknown column "devise"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	b, err := os.ReadFile("testdata/base.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add([]byte("a: &a [*a, *a]\nb: *a"))
+	f.Fuzz(func(t *testing.T, src []byte) {
+		path := filepath.Join(t.TempDir(), "plant.yaml")
+		if err := os.WriteFile(path, src, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(path)
+		if (c == nil) == (err == nil) {
+			t.Fatalf("config %v and error %v", c, err)
+		}
+	})
+}

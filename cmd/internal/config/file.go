@@ -1,0 +1,131 @@
+package config
+
+import "time"
+
+// file is plant.yaml as written, before rules are applied. A field's zero value means "not given".
+type file struct {
+	Project     string                   `yaml:"project"`
+	Nodes       map[string]nodeFile      `yaml:"nodes"`
+	Redundancy  redundancyFile           `yaml:"redundancy"`
+	Areas       []areaFile               `yaml:"areas"`
+	Devices     []deviceFile             `yaml:"devices"`
+	ScanClasses map[string]time.Duration `yaml:"scan_classes"`
+	Tags        []tagFile                `yaml:"tags"`
+	TagFiles    []string                 `yaml:"tag_files"`
+	Alarms      alarmsFile               `yaml:"alarms"`
+	History     historyFile              `yaml:"history"`
+	Users       []userFile               `yaml:"users"`
+	Tokens      []tokenFile              `yaml:"tokens"`
+	Web         webFile                  `yaml:"web"`
+	OPCUA       opcuaFile                `yaml:"opcua"`
+}
+
+type nodeFile struct {
+	Links map[string]string `yaml:"links"`
+	HTTP  string            `yaml:"http"`
+	OPCUA string            `yaml:"opcua"`
+	Data  string            `yaml:"data"`
+	Field string            `yaml:"field"`
+}
+
+type redundancyFile struct {
+	Heartbeat time.Duration `yaml:"heartbeat"`
+	Misses    int           `yaml:"misses"`
+	Failback  string        `yaml:"failback"`
+	HoldOff   time.Duration `yaml:"hold_off"`
+	JoinWait  time.Duration `yaml:"join_wait"`
+	Policy    string        `yaml:"policy"`
+}
+
+type areaFile struct {
+	Name    string `yaml:"name"`
+	Primary string `yaml:"primary"`
+}
+
+type deviceFile struct {
+	Name   string           `yaml:"name"`
+	Area   string           `yaml:"area"`
+	Driver string           `yaml:"driver"`
+	Probe  string           `yaml:"probe"`
+	Modbus *modbusFile      `yaml:"modbus"`
+	OPCUA  *opcuaDeviceFile `yaml:"opcua"`
+}
+
+type modbusFile struct {
+	Endpoints []string      `yaml:"endpoints"`
+	Unit      int           `yaml:"unit"`
+	Timeout   time.Duration `yaml:"timeout"`
+	Retries   *int          `yaml:"retries"`
+	MaxGap    *int          `yaml:"max_gap"`
+	ByteOrder string        `yaml:"byte_order"`
+	Window    int           `yaml:"window"`
+}
+
+type opcuaDeviceFile struct {
+	Endpoint     string        `yaml:"endpoint"`
+	Security     string        `yaml:"security"`
+	Mode         string        `yaml:"mode"`
+	User         string        `yaml:"user"`
+	PasswordFile string        `yaml:"password_file"`
+	Acquire      string        `yaml:"acquire"`
+	Timeout      time.Duration `yaml:"timeout"`
+	Trust        string        `yaml:"trust"`
+}
+
+type scaleFile struct {
+	Raw Pair `yaml:"raw"`
+	EU  Pair `yaml:"eu"`
+}
+
+type tagHistoryFile struct {
+	Mode string `yaml:"mode"`
+}
+
+type tagFile struct {
+	Name        string         `yaml:"name"`
+	Device      string         `yaml:"device"`
+	Address     string         `yaml:"address"`
+	Type        string         `yaml:"type"`
+	Scan        string         `yaml:"scan"`
+	Unit        string         `yaml:"unit"`
+	Range       Pair           `yaml:"range"`
+	Scale       scaleFile      `yaml:"scale"`
+	Deadband    float64        `yaml:"deadband"`
+	Writable    bool           `yaml:"writable"`
+	History     tagHistoryFile `yaml:"history"`
+	Description string         `yaml:"description"`
+	States      []string       `yaml:"states"`
+	ByteOrder   string         `yaml:"byte_order"`
+
+	at   Position // where the tag stands, for tags from CSV
+	path string
+}
+
+type historyFile struct {
+	Raw     time.Duration `yaml:"raw"`
+	Hourly  time.Duration `yaml:"hourly"`
+	MaxDisk Size          `yaml:"max_disk"`
+}
+
+type userFile struct {
+	Name         string `yaml:"name"`
+	Role         string `yaml:"role"`
+	PasswordHash string `yaml:"password_hash"`
+}
+
+type tokenFile struct {
+	Name string `yaml:"name"`
+	Role string `yaml:"role"`
+	Hash string `yaml:"hash"`
+}
+
+type webFile struct {
+	PairKeyFile string   `yaml:"pair_key_file"`
+	Origins     []string `yaml:"origins"`
+}
+
+type opcuaFile struct {
+	AllowNone bool     `yaml:"allow_none"`
+	Anonymous string   `yaml:"anonymous"`
+	Hosts     []string `yaml:"hosts"`
+}

@@ -1,0 +1,346 @@
+package config
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"scada/acquisition/tag"
+)
+
+// Limits of the tag list.
+const (
+	maxTags          = 1_000_000
+	maxTagNameBytes  = 256
+	maxDescription   = 1024 // bytes
+	maxTagFileBytes  = 256 << 20
+	maxStates        = 256
+	minScanPeriod    = 10 * time.Millisecond
+	maxScanPeriod    = 24 * time.Hour
+	defaultScanClass = "normal"
+)
+
+func (b *builder) scanClasses() {
+	if b.config.ScanClasses == nil {
+		b.config.ScanClasses = map[string]time.Duration{}
+	}
+	if _, ok := b.config.ScanClasses[defaultScanClass]; !ok {
+		b.config.ScanClasses[defaultScanClass] = time.Second
+	}
+	for name, period := range b.config.ScanClasses {
+		if period < minScanPeriod || period > maxScanPeriod {
+			b.failf("scan_classes."+name, "%s is outside %s .. %s", period, minScanPeriod, maxScanPeriod)
+		}
+	}
+}
+
+// tags builds the tag list from the file itself and the CSV files, checks each tag, and numbers them by name.
+func (b *builder) tags(devices map[string]*Device) {
+	rows := b.file.Tags
+	for i := range rows {
+		rows[i].path = index("tags", i)
+		rows[i].at = b.at(rows[i].path)
+	}
+	for i, pattern := range b.file.TagFiles {
+		rows = append(rows, b.tagFiles(index("tag_files", i), pattern)...)
+	}
+	if len(rows) > maxTags {
+		b.failf("tags", "%d tags, the limit is %d", len(rows), maxTags)
+		return
+	}
+	seen := map[string]Position{}
+	for i := range rows {
+		t := &rows[i]
+		if at, twice := seen[t.Name]; twice {
+			b.tagf(t, "name", "tag %q stands already at %s:%d", t.Name, at.File, at.Line)
+			continue
+		}
+		seen[t.Name] = t.at
+		b.config.Tags = append(b.config.Tags, b.tag(t, devices))
+	}
+	slices.SortFunc(b.config.Tags, func(x, y tag.Definition) int { return strings.Compare(x.Name, y.Name) })
+	for i := range b.config.Tags {
+		def := &b.config.Tags[i]
+		def.ID = tag.ID(i)
+		b.config.byName[def.Name] = def.ID
+		if d := devices[def.Device]; d != nil {
+			switch {
+			case d.Modbus != nil:
+				d.Modbus.Tags = append(d.Modbus.Tags, *def)
+			case d.OPCUA != nil:
+				d.OPCUA.Tags = append(d.OPCUA.Tags, *def)
+			}
+		}
+	}
+}
+
+func (b *builder) tagf(t *tagFile, field, format string, args ...any) {
+	at := t.at
+	if pos, ok := b.where[join(t.path, field)]; ok {
+		at = pos
+	}
+	b.add(join(t.path, field), at, format, args...)
+}
+
+func (b *builder) tag(t *tagFile, devices map[string]*Device) tag.Definition {
+	def := tag.Definition{
+		Name: t.Name, Device: t.Device, Address: t.Address, Unit: t.Unit, Description: t.Description,
+		Deadband: t.Deadband, Writable: t.Writable, Bits: t.States, ByteOrder: t.ByteOrder,
+	}
+	if why := badTagName(t.Name); why != "" {
+		b.tagf(t, "name", "%q: %s", t.Name, why)
+	}
+	device := devices[t.Device]
+	if device == nil {
+		b.tagf(t, "device", "no device is named %q", t.Device)
+	} else {
+		def.Area = device.Area
+	}
+	typ, err := tag.ParseType(t.Type)
+	if err != nil {
+		b.tagf(t, "type", "%s", err)
+	}
+	def.Type, def.RawType = typ, typ
+	def.ScanClass = orDefault(t.Scan, defaultScanClass)
+	period, ok := b.config.ScanClasses[def.ScanClass]
+	if !ok {
+		b.tagf(t, "scan", "no scan class is named %q", def.ScanClass)
+	}
+	def.ScanPeriod = period
+	def.Range = tag.Range(b.interval(t, "range", t.Range, true))
+	b.scale(t, &def)
+	b.tagLimits(t, &def)
+	if device != nil && err == nil {
+		b.checkAddress(t, device, def)
+	}
+	return def
+}
+
+func badTagName(name string) string {
+	if name == "" {
+		return "a name is required"
+	}
+	if len(name) > maxTagNameBytes {
+		return fmt.Sprintf("longer than %d bytes", maxTagNameBytes)
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if part == "" {
+			return "a name is parts separated by single slashes"
+		}
+	}
+	for _, r := range name {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) && !strings.ContainsRune("/_-.", r) {
+			return fmt.Sprintf("%q is not allowed: letters of any script, digits, - _ . and / only", r)
+		}
+	}
+	return ""
+}
+
+// interval checks the two ends of a range or of one side of a scaling.
+func (b *builder) interval(t *tagFile, field string, p Pair, ascending bool) tag.Range {
+	if len(p) == 0 {
+		return tag.Range{}
+	}
+	if len(p) != 2 {
+		b.tagf(t, field, "two numbers are required: [low, high]")
+		return tag.Range{}
+	}
+	if p[0] == p[1] || (ascending && p[0] > p[1]) {
+		b.tagf(t, field, "low %g must be below high %g", p[0], p[1])
+	}
+	return tag.Range{Low: p[0], High: p[1]}
+}
+
+func (b *builder) scale(t *tagFile, def *tag.Definition) {
+	if len(t.Scale.Raw) == 0 && len(t.Scale.EU) == 0 {
+		return
+	}
+	raw, eu := b.interval(t, "scale", t.Scale.Raw, true), b.interval(t, "scale", t.Scale.EU, false)
+	if raw.IsZero() || eu.IsZero() {
+		b.tagf(t, "scale", "both raw and eu are required: {raw: [0, 27648], eu: [0, 100]}")
+		return
+	}
+	if def.RawType == tag.TypeBool || def.RawType == tag.TypeString {
+		b.tagf(t, "scale", "a %s cannot be scaled", def.RawType)
+		return
+	}
+	def.Scale = tag.Linear{RawLow: raw.Low, RawHigh: raw.High, Low: eu.Low, High: eu.High}
+	def.Type = tag.TypeFloat64
+}
+
+func (b *builder) tagLimits(t *tagFile, def *tag.Definition) {
+	if t.Deadband < 0 || math.IsNaN(t.Deadband) {
+		b.tagf(t, "deadband", "%g is negative", t.Deadband)
+	}
+	if len(t.Description) > maxDescription {
+		b.tagf(t, "description", "longer than %d bytes", maxDescription)
+	}
+	if len(t.States) > maxStates {
+		b.tagf(t, "states", "%d states, the limit is %d", len(t.States), maxStates)
+	}
+	switch t.History.Mode {
+	case "", "all":
+		def.History = tag.HistoryAll
+	case "change":
+		def.History = tag.HistoryChange
+	case "off":
+		def.History = tag.HistoryOff
+	default:
+		b.tagf(t, "history", "mode %q is none of all, change, off", t.History.Mode)
+	}
+	if !oneOf(t.ByteOrder, "", "ABCD", "CDAB", "BADC", "DCBA") {
+		b.tagf(t, "byte_order", "%q is none of ABCD, CDAB, BADC, DCBA", t.ByteOrder)
+	}
+}
+
+// tagFiles reads the CSV files a pattern matches, in order of name.
+func (b *builder) tagFiles(path, pattern string) []tagFile {
+	names, err := filepath.Glob(b.resolvePath(pattern))
+	if err != nil {
+		b.failf(path, "%q is not a file pattern: %s", pattern, err)
+		return nil
+	}
+	if len(names) == 0 {
+		b.failf(path, "no file matches %q", pattern)
+	}
+	slices.Sort(names)
+	var rows []tagFile
+	for _, name := range names {
+		info, err := os.Stat(name)
+		if err == nil && info.Size() > maxTagFileBytes {
+			err = fmt.Errorf("%s is larger than %d bytes", name, maxTagFileBytes)
+		}
+		var src []byte
+		if err == nil {
+			src, err = os.ReadFile(name)
+		}
+		if err != nil {
+			b.failf(path, "%s", err)
+			continue
+		}
+		rows = append(rows, b.tagCSV(name, src)...)
+	}
+	return rows
+}
+
+// csvColumns sets one field of a tag from its cell.
+var csvColumns = map[string]func(t *tagFile, cell string) error{
+	"name":        func(t *tagFile, s string) error { t.Name = s; return nil },
+	"device":      func(t *tagFile, s string) error { t.Device = s; return nil },
+	"address":     func(t *tagFile, s string) error { t.Address = s; return nil },
+	"type":        func(t *tagFile, s string) error { t.Type = s; return nil },
+	"scan":        func(t *tagFile, s string) error { t.Scan = s; return nil },
+	"unit":        func(t *tagFile, s string) error { t.Unit = s; return nil },
+	"description": func(t *tagFile, s string) error { t.Description = s; return nil },
+	"byte_order":  func(t *tagFile, s string) error { t.ByteOrder = s; return nil },
+	"history":     func(t *tagFile, s string) error { t.History.Mode = s; return nil },
+	"range":       func(t *tagFile, s string) (err error) { t.Range, err = parseInterval(s); return err },
+	"states": func(t *tagFile, s string) error {
+		if s != "" {
+			t.States = strings.Split(s, "|")
+		}
+		return nil
+	},
+	"writable": func(t *tagFile, s string) error {
+		if !oneOf(s, "", "true", "false", "yes", "no") {
+			return fmt.Errorf("%q is neither true nor false", s)
+		}
+		t.Writable = s == "true" || s == "yes"
+		return nil
+	},
+	"deadband": func(t *tagFile, s string) (err error) {
+		if s != "" {
+			if t.Deadband, err = strconv.ParseFloat(s, 64); err != nil {
+				return fmt.Errorf("%q is not a number", s)
+			}
+		}
+		return nil
+	},
+	"scale": func(t *tagFile, s string) (err error) {
+		if s == "" {
+			return nil
+		}
+		raw, eu, ok := strings.Cut(s, "->")
+		if !ok {
+			return fmt.Errorf("%q is not a scaling (0..27648 -> 0..100)", s)
+		}
+		if t.Scale.Raw, err = parseInterval(raw); err == nil {
+			t.Scale.EU, err = parseInterval(eu)
+		}
+		return err
+	},
+}
+
+func parseInterval(s string) (Pair, error) {
+	if s = strings.TrimSpace(s); s == "" {
+		return nil, nil
+	}
+	low, high, ok := strings.Cut(s, "..")
+	lo, err1 := strconv.ParseFloat(strings.TrimSpace(low), 64)
+	hi, err2 := strconv.ParseFloat(strings.TrimSpace(high), 64)
+	if !ok || err1 != nil || err2 != nil || math.IsNaN(lo+hi) || math.IsInf(lo, 0) || math.IsInf(hi, 0) {
+		return nil, fmt.Errorf("%q is not an interval (0..100)", s)
+	}
+	return Pair{lo, hi}, nil
+}
+
+func (b *builder) tagCSV(name string, src []byte) []tagFile {
+	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(src, []byte("\xef\xbb\xbf")))) // spreadsheets write a byte order mark
+	r.Comment = '#'
+	r.FieldsPerRecord = 0
+	header, err := r.Read()
+	if err != nil {
+		b.csvError(name, err)
+		return nil
+	}
+	set := make([]func(*tagFile, string) error, len(header))
+	for i, column := range header {
+		line, col := r.FieldPos(i)
+		if set[i] = csvColumns[strings.TrimSpace(column)]; set[i] == nil {
+			b.add("", Position{name, line, col}, "unknown column %q", column)
+			return nil
+		}
+	}
+	var rows []tagFile
+	for {
+		record, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			return rows
+		}
+		if err != nil {
+			b.csvError(name, err)
+			return rows
+		}
+		line, col := r.FieldPos(0)
+		t := tagFile{at: Position{name, line, col}}
+		for i, cell := range record {
+			line, col := r.FieldPos(i)
+			if err := set[i](&t, strings.TrimSpace(cell)); err != nil {
+				b.add(header[i], Position{name, line, col}, "%s", err)
+			}
+		}
+		rows = append(rows, t)
+	}
+}
+
+func (b *builder) csvError(name string, err error) {
+	var pe *csv.ParseError
+	if errors.As(err, &pe) {
+		b.add("", Position{name, pe.Line, max(pe.Column, 1)}, "%s", pe.Err)
+		return
+	}
+	if errors.Is(err, io.EOF) {
+		err = errors.New("the file is empty, a header row is required")
+	}
+	b.add("", Position{name, 1, 1}, "%s", err)
+}
