@@ -3,106 +3,274 @@ package history
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"scada/acquisition/tag"
 )
 
-var errBuilding = errors.New("not built yet")
-
-type walFile interface{ Close() error }
-
-func openWalFile(string) (walFile, error) { return nil, errBuilding }
-func freeSpace(string) (uint64, error)    { return 0, errBuilding }
-
 // Store is one node's archive. All methods may be called from any goroutine.
-type Store struct{}
+type Store struct {
+	dir  string
+	o    Options
+	meta *meta
+	days *days
+
+	quitKeep, kept        chan struct{} // end and ended, of the goroutine that closes windows
+	quitCommit, committed chan struct{} // and of the one that writes the journal
+	wake, urgent, early   chan struct{} // there is something to commit; now; windows must be closed to free memory
+	wal                   *wal
+	writing               chan struct{} // holds a token while somebody writes day files
+
+	mu      sync.Mutex // held for memory work only, never across a disk or a wait
+	byID    []*series  // of the present configuration
+	byName  map[string]*series
+	byKey   map[uint32]*series // by the number in files
+	areas   map[string]*area
+	gaps    gaps
+	heads   map[int64]*headWindow
+	frozen  []*headWindow // being written to day files
+	pos     uint64
+	durable uint64
+	moved   chan struct{} // closed and replaced when durable moves
+	dead    bool          // durable moves no more
+	closed  bool
+	stopped error // why the policy stopped recording
+
+	chunk        *chunk
+	queue        []*chunk
+	queued       int // bytes in queue
+	pending      int // bytes not on disk
+	segment      uint64
+	segmentBytes int
+	stream       stream
+	oldest       uint64 // oldest journal segment on disk
+
+	headBytes   int64
+	headSamples int64
+	clock       int64
+	losing      int64 // since when samples are lost, 0 if they are not
+	problems    map[string]error
+	stats       Stats
+	damaged     map[Damage]struct{} // found so far, with Err left out
+}
 
 // Open opens the archive in dir, creating it when it is not there, and replays the journal. A folder another process
 // has open is refused with ErrInUse. Until Close a few goroutines write in the background.
-func Open(dir string, o Options) (*Store, error) { return nil, errBuilding }
+func Open(dir string, o Options) (*Store, error) {
+	s := &Store{
+		dir: dir, o: o.withDefaults(),
+		quitKeep: make(chan struct{}), kept: make(chan struct{}), quitCommit: make(chan struct{}), committed: make(chan struct{}),
+		wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1), early: make(chan struct{}, 1),
+		writing: make(chan struct{}, 1), moved: make(chan struct{}),
+		byName: map[string]*series{}, byKey: map[uint32]*series{}, areas: map[string]*area{}, heads: map[int64]*headWindow{},
+		problems: map[string]error{}, damaged: map[Damage]struct{}{},
+	}
+	for _, d := range []string{dir, s.walDir(), s.dayDir()} {
+		if err := os.MkdirAll(d, 0o750); err != nil {
+			return nil, fmt.Errorf("creating the history folder: %w", err)
+		}
+	}
+	var err error
+	if s.meta, err = openMeta(filepath.Join(dir, "meta.db")); err != nil {
+		return nil, fmt.Errorf("opening the history: %w", err)
+	}
+	if err := s.load(); err != nil {
+		s.meta.db.Close()
+		return nil, fmt.Errorf("opening the history in %s: %w", dir, err)
+	}
+	s.clock = s.now()
+	go s.commitLoop()
+	go s.keepLoop()
+	return s, nil
+}
+
+func (s *Store) walDir() string { return filepath.Join(s.dir, "wal") }
+func (s *Store) dayDir() string { return filepath.Join(s.dir, "p") }
+func (s *Store) now() int64     { return s.o.Now().UnixNano() }
+
+// load reads meta.db, takes the configuration over and replays the journal.
+func (s *Store) load() error {
+	if err := s.meta.load(s); err != nil {
+		return err
+	}
+	var err error
+	if s.days, err = openDays(s.dayDir()); err != nil {
+		return err
+	}
+	if err := s.SetTags(s.o.Tags); err != nil {
+		return errors.Join(err, s.days.close())
+	}
+	if err := s.replay(); err != nil {
+		return errors.Join(err, s.days.close())
+	}
+	s.durable = s.pos
+	s.wal = &wal{dir: s.walDir(), open: s.o.openFile}
+	s.chunk = newChunk(s.segment, s.pos)
+	return nil
+}
+
+// area returns the record of an area, creating it.
+func (s *Store) area(name string) *area {
+	a := s.areas[name]
+	if a == nil {
+		a = &area{}
+		s.areas[name] = a
+	}
+	return a
+}
+
+// know makes a tag of meta.db known.
+func (s *Store) know(name string, rec tagRecord) error {
+	if other := s.byKey[rec.ID]; other != nil {
+		return fmt.Errorf("tags %q and %q have the same number", other.name, name)
+	}
+	r := &series{id: rec.ID, name: name, seed: nameSeed(name), stepped: rec.Stepped, typ: rec.Type}
+	r.scaling.Store(&rec.Scale)
+	r.scope = Scope{Area: rec.Area, Device: rec.Device, ScanClass: rec.ScanClass}
+	r.area = s.area(rec.Area)
+	s.byName[name], s.byKey[rec.ID] = r, r
+	return nil
+}
 
 // SetTags replaces the tags Append and the queries know. Samples are kept by name: a tag that leaves the configuration
 // can still be read.
-func (s *Store) SetTags(defs []tag.Definition) error { return errBuilding }
-
-// Append records a batch in the order given and returns its position. It never waits for the disk.
-// NaN and infinities become bad samples without a value.
-func (s *Store) Append(batch []tag.Update) (pos uint64) { return 0 }
-
-// MarkGap records that samples of the scope are missing from from (included) to to; it travels with the journal like a sample.
-func (s *Store) MarkGap(scope Scope, from, to int64, reason string) (pos uint64) { return 0 }
-
-// Durable returns the position up to which everything is on disk.
-func (s *Store) Durable() uint64 { return 0 }
-
-// WaitDurable waits until everything up to pos is on disk.
-func (s *Store) WaitDurable(ctx context.Context, pos uint64) error { return errBuilding }
-
-// Sync brings everything appended so far to disk.
-func (s *Store) Sync(ctx context.Context) error { return errBuilding }
-
-// Raw returns the samples of a tag with from <= time < to, oldest first, at most limit (0 means MaxRaw). When there
-// are more, call again with Page.Next.
-func (s *Store) Raw(ctx context.Context, name string, from, to int64, limit int, at Cursor) (Page, error) {
-	return Page{}, errBuilding
+func (s *Store) SetTags(defs []tag.Definition) error {
+	for _, d := range defs {
+		if d.Name == "" || len(d.Name) > MaxName || len(d.Area) > MaxName {
+			return fmt.Errorf("the name of a tag has %d bytes, of its area %d (1 to %d)", len(d.Name), len(d.Area), MaxName)
+		}
+		if d.ID >= MaxTags {
+			return fmt.Errorf("tag %q has number %d, the limit is %d", d.Name, d.ID, MaxTags)
+		}
+	}
+	records, err := s.newRecords(defs)
+	if err != nil {
+		return err
+	}
+	// The names must be on disk before a sample with their number is.
+	if err := s.meta.saveTags(records); err != nil {
+		return fmt.Errorf("saving the tags: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	size := 0
+	for _, d := range defs {
+		size = max(size, int(d.ID)+1)
+	}
+	s.byID = make([]*series, size)
+	for _, d := range defs {
+		r := s.byName[d.Name]
+		if r == nil {
+			r = &series{id: records[d.Name].ID, name: d.Name, seed: nameSeed(d.Name)}
+			s.byName[d.Name], s.byKey[r.id] = r, r
+		}
+		if r.scale() != d.Scale {
+			r.coder = coder{stale: true} // the journal must learn the new scaling
+		}
+		r.define(d)
+		r.area = s.area(d.Area)
+		s.byID[d.ID] = r
+	}
+	return nil
 }
 
-// Before returns the last sample of a tag at or before t, looking back no further than lookback.
-func (s *Store) Before(ctx context.Context, name string, t int64, lookback time.Duration) (tag.Sample, bool, error) {
-	return tag.Sample{}, false, errBuilding
+// newRecords returns the records of tags that are not known or not known so.
+func (s *Store) newRecords(defs []tag.Definition) (map[string]tagRecord, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := uint32(0)
+	for id := range s.byKey {
+		next = max(next, id+1)
+	}
+	records := map[string]tagRecord{}
+	for _, d := range slices.SortedFunc(slices.Values(defs), func(a, b tag.Definition) int { return int(a.ID) - int(b.ID) }) {
+		r := series{}
+		old := s.byName[d.Name]
+		if old != nil {
+			r.id = old.id
+		} else if _, twice := records[d.Name]; twice {
+			return nil, fmt.Errorf("tag %q is defined twice", d.Name)
+		} else if next >= MaxTags {
+			return nil, fmt.Errorf("the archive knows %d tags already, the limit is %d", next, MaxTags)
+		} else {
+			r.id = next
+			next++
+		}
+		if r.define(d); old == nil || old.record() != r.record() {
+			records[d.Name] = r.record()
+		}
+	}
+	return records, nil
 }
-
-// Aggregate computes one value per step between from and to.
-func (s *Store) Aggregate(ctx context.Context, name string, from, to int64, step time.Duration, kind Kind) ([]Point, error) {
-	return nil, errBuilding
-}
-
-// Decimate returns the samples that draw the same line as all samples would on a chart buckets pixels wide: of each
-// bucket the first, the last, the smallest, the largest, and the first that is not good.
-func (s *Store) Decimate(ctx context.Context, name string, from, to int64, buckets int) (Page, error) {
-	return Page{}, errBuilding
-}
-
-// Gaps returns the gap markers of a scope that touch the range.
-func (s *Store) Gaps(scope Scope, from, to int64) []Gap { return nil }
 
 // LastRecorded returns the time of the newest sample recorded for an area, 0 if there is none: after a start, the time
 // from there on is a gap.
-func (s *Store) LastRecorded(area string) int64 { return 0 }
-
-// Digest returns the digest of the samples of the named tags (none means all) with from <= time < to.
-func (s *Store) Digest(ctx context.Context, names []string, from, to int64) (Digest, error) {
-	return Digest{}, errBuilding
+func (s *Store) LastRecorded(area string) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a := s.areas[area]; a != nil {
+		return a.last
+	}
+	return 0
 }
-
-// Windows returns the digests of the windows that touch the range and hold samples, oldest first.
-func (s *Store) Windows(ctx context.Context, from, to int64) ([]WindowDigest, error) {
-	return nil, errBuilding
-}
-
-// Export returns the samples of one window as bytes for Import on the peer, tags in order of name beginning after the
-// named one. An empty next means it was the last piece.
-func (s *Store) Export(ctx context.Context, window time.Time, after string) (data []byte, next string, err error) {
-	return nil, "", errBuilding
-}
-
-// Import adds the samples of exported bytes that are not in the archive yet and returns how many those were. It is
-// durable when it returns, and repeating it changes nothing.
-func (s *Store) Import(ctx context.Context, data []byte) (added int, err error) {
-	return 0, errBuilding
-}
-
-// Verify re-reads every block between from and to and returns those that are damaged.
-func (s *Store) Verify(ctx context.Context, from, to int64) ([]Damage, error) {
-	return nil, errBuilding
-}
-
-// Stats returns counters and sizes.
-func (s *Store) Stats() Stats { return Stats{} }
-
-// Health returns nil while samples are being recorded and are getting to disk, else what is wrong.
-func (s *Store) Health() error { return errBuilding }
 
 // Close brings everything to disk and closes the archive.
-func (s *Store) Close() error { return errBuilding }
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	close(s.quitKeep)
+	<-s.kept
+	close(s.quitCommit)
+	<-s.committed
+	s.wal.close()
+
+	s.writing <- struct{}{} // an Import that is still running ends first; none begins any more
+	s.mu.Lock()
+	s.dead = true
+	close(s.moved)
+	err := s.problems["journal"]
+	pos, areas, fresh := s.state()
+	s.mu.Unlock()
+	if e := s.meta.saveState(pos, areas, fresh, time.Time{}); err == nil {
+		err = e
+	}
+	if err = errors.Join(err, s.days.close(), s.meta.db.Close()); err != nil {
+		return fmt.Errorf("closing the history: %w", err)
+	}
+	return nil
+}
+
+// state returns what meta.db keeps. The caller holds mu.
+func (s *Store) state() (pos uint64, areas map[string]int64, fresh []Gap) {
+	areas = map[string]int64{}
+	for name, a := range s.areas {
+		if a.last > 0 {
+			areas[name] = a.last
+		}
+	}
+	return s.pos, areas, slices.Clone(s.gaps.fresh)
+}
+
+// lock waits until no other goroutine writes day files.
+func (s *Store) lock(ctx context.Context) error {
+	select {
+	case s.writing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.kept: // the store is closing
+		return ErrClosed
+	}
+}
+
+func (s *Store) unlock() { <-s.writing }

@@ -39,7 +39,7 @@ func (c *Columns) Bytes() int {
 	return 16*cap(c.times) + 16*cap(c.runs) + 16*cap(c.texts) + c.textBytes
 }
 
-// Sorted reports whether the samples are in order of time.
+// Sorted reports whether the samples are known to be in order of time, each once.
 func (c *Columns) Sorted() bool { return !c.disorder }
 
 // Full reports whether a sample with so many bytes of text would be over the limits of a block.
@@ -94,6 +94,9 @@ func (c *Columns) repeats(s tag.Sample) bool {
 		if c.sample(i, c.runs[r]) == s {
 			return true
 		}
+	}
+	if first := len(c.times) - recent; first >= 0 && c.times[first] == s.Time {
+		c.disorder = true // there may be more of them: Ordered looks
 	}
 	return false
 }

@@ -261,3 +261,18 @@ func (m *mapping) readValues(out []uint64, b []byte) error {
 	}
 	return nil
 }
+
+// Raw returns the whole number that, scaled, gives exactly these bits of a float of the type; ok is false if there is none.
+func Raw(l tag.Linear, typ tag.Type, bits uint64) (n int64, ok bool) {
+	if !usable(l) || !typ.IsFloat() {
+		return 0, false
+	}
+	m := mapping{codec: codecLinear, typ: typ, scale: l}
+	return m.toInt(bits)
+}
+
+// Scaled is the inverse of Raw.
+func Scaled(l tag.Linear, typ tag.Type, n int64) (bits uint64) {
+	m := mapping{codec: codecLinear, typ: typ, scale: l}
+	return m.toBits(n)
+}

@@ -19,7 +19,7 @@ import (
 
 // maxScan is how many entries one page looks at. A page may therefore be short or empty and still have a Next: whoever
 // wants all goes on until Next is empty.
-const maxScan = 50_000
+const maxScan = 20_000
 
 // Query returns one page of the chosen entries in the order of time.
 func (j *Journal) Query(q Query) (Page, error) {
@@ -50,6 +50,9 @@ func (j *Journal) page(q Query, limit, scan int) (Page, error) {
 			}
 			scan--
 			last = k
+			if !m.mayMatch(v) {
+				continue
+			}
 			_, e, err := decode(k, v)
 			if err != nil {
 				return err
@@ -107,11 +110,32 @@ func (s *scanner) next() (k, v []byte) {
 
 // matcher is a query prepared for comparing.
 type matcher struct {
-	q    Query
-	text string
+	q       Query
+	text    string
+	needles [][]byte // what the stored form of every match contains
 }
 
-func newMatcher(q Query) *matcher { return &matcher{q: q, text: strings.ToLower(q.Text)} }
+func newMatcher(q Query) *matcher {
+	m := &matcher{q: q, text: strings.ToLower(q.Text)}
+	for _, f := range []struct{ name, value string }{
+		{"class", string(q.Class)}, {"kind", q.Kind}, {"area", q.Area}, {"source", q.Source}, {"tag", q.Tag}, {"user", q.User},
+	} {
+		if value, err := json.Marshal(f.value); err == nil && f.value != "" {
+			m.needles = append(m.needles, fmt.Appendf(nil, "%q:%s", f.name, value))
+		}
+	}
+	return m
+}
+
+// mayMatch sorts out most entries without decoding them, which is what a search for something rare spends its time on.
+func (m *matcher) mayMatch(v []byte) bool {
+	for _, n := range m.needles {
+		if !bytes.Contains(v, n) {
+			return false
+		}
+	}
+	return true
+}
 
 // within reports whether the place is in the interval.
 func (m *matcher) within(place []byte) bool {

@@ -1,0 +1,103 @@
+package history
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+
+	"scada/acquisition/tag"
+	"scada/history/block"
+)
+
+// Decimate returns the samples that draw the same line as all samples would on a chart buckets pixels wide: of each
+// bucket the first, the last, the smallest, the largest, and the first that is not good. Those are samples of the
+// archive, at most five per bucket, in order of time.
+func (s *Store) Decimate(ctx context.Context, name string, from, to int64, buckets int) (Page, error) {
+	r, err := s.series(name)
+	if err != nil {
+		return Page{}, err
+	}
+	if buckets < 1 || from < 0 || to <= from {
+		return Page{}, fmt.Errorf("decimate from %d to %d into %d: not a range", from, to, buckets)
+	}
+	if buckets > MaxIntervals/5 {
+		return Page{}, fmt.Errorf("%d buckets, the limit is %d: %w", buckets, MaxIntervals/5, ErrTooMuch)
+	}
+	width := (to - from + int64(buckets) - 1) / int64(buckets)
+	var p Page
+	var b bucket
+	err = s.scan(ctx, r, from, to, func(w *window) (bool, error) {
+		sum, ok := w.summary()
+		if ok && sum.Good == sum.Count && sum.First.Time >= from && sum.Last.Time < to && (sum.First.Time-from)/width == (sum.Last.Time-from)/width {
+			b.enter((sum.First.Time-from)/width, &p)
+			b.join(sum)
+			return true, nil
+		}
+		samples, damaged := w.samples()
+		p.addDamage(damaged)
+		for _, x := range within(samples, from, to) {
+			b.enter((x.Time-from)/width, &p)
+			b.add(x)
+		}
+		return true, nil
+	})
+	if err != nil {
+		return Page{}, err
+	}
+	b.leave(&p)
+	s.mu.Lock()
+	p.Gaps = s.gaps.of(r.scope, from, to)
+	s.mu.Unlock()
+	return p, nil
+}
+
+// bucket is the pixel column being filled.
+type bucket struct {
+	number   int64
+	values   block.Summary
+	notGood  tag.Sample
+	someSick bool
+}
+
+func (b *bucket) enter(number int64, p *Page) {
+	if b.values.Count > 0 && number != b.number {
+		b.leave(p)
+	}
+	b.number = number
+}
+
+func (b *bucket) add(x tag.Sample) {
+	if !b.someSick && !x.Quality.IsGood() {
+		b.notGood, b.someSick = x, true
+	}
+	b.values.Add(x)
+}
+
+func (b *bucket) join(sum block.Summary) { b.values.Join(sum) }
+
+// leave gives out the bucket's samples and empties it.
+func (b *bucket) leave(p *Page) {
+	v := &b.values
+	if v.Count == 0 {
+		return
+	}
+	points := []tag.Sample{v.First}
+	if v.Numbers > 0 {
+		points = append(points, v.Min, v.Max)
+	}
+	if b.someSick {
+		points = append(points, b.notGood)
+	}
+	points = append(points, v.Last)
+	first, last := points[0], points[len(points)-1]
+	middle := points[1 : len(points)-1]
+	sort.SliceStable(middle, func(i, j int) bool { return middle[i].Time < middle[j].Time })
+	p.Samples = append(p.Samples, first)
+	for _, x := range append(slices.Clone(middle), last) {
+		if x != p.Samples[len(p.Samples)-1] {
+			p.Samples = append(p.Samples, x)
+		}
+	}
+	*b = bucket{}
+}

@@ -1,0 +1,191 @@
+package history
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"scada/acquisition/tag"
+	"scada/history/block"
+)
+
+const (
+	exportMagic   = "SCX1"
+	maxImport     = MaxExport + block.MaxTextBytes + 1<<20 // bytes of one piece
+	maxImportTags = 1 << 16                                // tags of one piece
+)
+
+// Export returns the samples of one window as bytes for Import on the peer, tags in order of name beginning after the
+// named one. An empty next means it was the last piece.
+func (s *Store) Export(ctx context.Context, start time.Time, after string) (data []byte, next string, err error) {
+	from := windowOf(start.UnixNano()) * windowNanos
+	if err := s.open(); err != nil {
+		return nil, "", err
+	}
+	data = append(data, exportMagic...)
+	data = binary.AppendUvarint(data, uint64(from/windowNanos))
+	for _, r := range s.known() {
+		if r.name <= after {
+			continue
+		}
+		if len(data) > MaxExport {
+			next = after
+			break
+		}
+		err := s.scan(ctx, r, from, from+windowNanos, func(w *window) (bool, error) {
+			samples, _ := w.samples()
+			if len(samples) == 0 {
+				return true, nil
+			}
+			b, err := block.Encode(nil, samples, r.scale())
+			if err != nil {
+				return false, fmt.Errorf("tag %q: %w", r.name, err)
+			}
+			data = appendText(data, r.name)
+			data = append(binary.AppendUvarint(data, uint64(len(b))), b...)
+			return true, nil
+		})
+		if err != nil {
+			return nil, "", err
+		}
+		after = r.name
+	}
+	return binary.LittleEndian.AppendUint32(data, crc32.Checksum(data, castagnoli)), next, nil
+}
+
+// imported is what a piece brings of one tag.
+type imported struct {
+	name    string
+	samples []tag.Sample
+}
+
+// parseExport decodes a piece wholly before anything of it is used.
+func parseExport(b []byte) (w int64, tags []imported, err error) {
+	if len(b) < 8 || len(b) > maxImport {
+		return 0, nil, fmt.Errorf("%w: %d bytes of export (8 to %d)", ErrFormat, len(b), maxImport)
+	}
+	n := len(b) - 4
+	if string(b[:4]) != exportMagic || crc32.Checksum(b[:n], castagnoli) != binary.LittleEndian.Uint32(b[n:]) {
+		return 0, nil, fmt.Errorf("%w: not an export, or damaged", ErrFormat)
+	}
+	r := &reader{b: b[4:n]}
+	if v := r.uvarint(); v <= uint64(maxWindow) {
+		w = int64(v)
+	} else {
+		r.fail("window")
+	}
+	for len(r.b) > 0 && r.err == nil {
+		t := imported{name: r.text(MaxName)}
+		data := r.bytes(maxImport)
+		if r.err != nil {
+			break
+		}
+		if t.samples, err = block.Decode(nil, data); err != nil {
+			return 0, nil, fmt.Errorf("tag %q: %w", t.name, err)
+		}
+		first, last := t.samples[0].Time, t.samples[len(t.samples)-1].Time
+		if t.name == "" || windowOf(first) != w || windowOf(last) != w {
+			return 0, nil, fmt.Errorf("%w: tag %q has samples of another window", ErrFormat, t.name)
+		}
+		if tags = append(tags, t); len(tags) > maxImportTags {
+			r.fail("number of tags")
+		}
+	}
+	return w, tags, r.err
+}
+
+// Import adds the samples of exported bytes that are not in the archive yet and returns how many those were. It is
+// durable when it returns, and repeating it changes nothing.
+func (s *Store) Import(ctx context.Context, data []byte) (added int, err error) {
+	w, tags, err := parseExport(data)
+	if err != nil {
+		return 0, fmt.Errorf("importing: %w", err)
+	}
+	if s.o.Retention > 0 && (w+1)*windowNanos < s.now()-int64(s.o.Retention) {
+		return 0, nil // it would be removed at once
+	}
+	if err := s.lock(ctx); err != nil {
+		return 0, fmt.Errorf("importing: %w", err)
+	}
+	defer s.unlock()
+	if err := s.open(); err != nil {
+		return 0, fmt.Errorf("importing: %w", err)
+	}
+	list, err := s.seriesFor(tags)
+	if err != nil {
+		return 0, fmt.Errorf("importing: %w", err)
+	}
+	fresh := make([][]tag.Sample, len(tags))
+	some := 0
+	for i, r := range list {
+		samples := tags[i].samples
+		for j := range samples {
+			samples[j], _ = finite(samples[j])
+		}
+		samples = block.Union(nil, samples)
+		fresh[i] = block.Minus(samples, block.Union(nil, s.headOf(r, w, w)[w]))
+		some += len(fresh[i])
+	}
+	if some == 0 {
+		return 0, nil
+	}
+	f, err := s.days.acquire(dayOf(w), true)
+	if err != nil {
+		return 0, fmt.Errorf("importing: %w", err)
+	}
+	defer s.days.release(f)
+	err = f.update(s.seedOf, func(t *dayTx) error {
+		added = 0
+		info, _ := readInfo(t.windows, w)
+		for i, r := range list {
+			n, err := t.merge(w, r, fresh[i], LayerBackfill, &info)
+			if err != nil {
+				return fmt.Errorf("tag %q: %w", r.name, err)
+			}
+			added += n
+		}
+		return t.finish(w, info)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("importing into %s: %w", f.path, err)
+	}
+	return added, nil
+}
+
+// seriesFor returns the tags of a piece, making those known that are not configured here.
+func (s *Store) seriesFor(tags []imported) ([]*series, error) {
+	s.mu.Lock()
+	next := uint32(0)
+	for id := range s.byKey {
+		next = max(next, id+1)
+	}
+	records := map[string]tagRecord{}
+	for _, t := range tags {
+		if _, twice := records[t.name]; s.byName[t.name] == nil && !twice {
+			typ := t.samples[0].Value.Type()
+			records[t.name] = tagRecord{ID: next, Type: typ, Stepped: !typ.IsFloat()}
+			next++
+		}
+	}
+	s.mu.Unlock()
+	if next > MaxTags {
+		return nil, fmt.Errorf("more than %d tags: %w", MaxTags, ErrTooMuch)
+	}
+	if err := s.meta.saveTags(records); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, rec := range records {
+		if err := s.know(name, rec); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]*series, len(tags))
+	for i, t := range tags {
+		out[i] = s.byName[t.name]
+	}
+	return out, nil
+}

@@ -1,0 +1,105 @@
+package history
+
+import (
+	"context"
+	"time"
+
+	"scada/acquisition/tag"
+)
+
+// Raw returns the samples of a tag with from <= time < to, oldest first, at most limit (0 means MaxRaw). When there
+// are more, call again with Page.Next.
+func (s *Store) Raw(ctx context.Context, name string, from, to int64, limit int, at Cursor) (Page, error) {
+	r, err := s.series(name)
+	if err != nil {
+		return Page{}, err
+	}
+	if limit <= 0 || limit > MaxRaw {
+		limit = MaxRaw
+	}
+	var p Page
+	start := from
+	if at.Set {
+		start = max(from, at.Time)
+	}
+	err = s.scan(ctx, r, start, to, func(w *window) (bool, error) {
+		samples, damaged := w.samples()
+		p.addDamage(damaged)
+		samples = within(samples, start, to)
+		if at.Set {
+			n := 0
+			for n < len(samples) && n < at.Skip && samples[n].Time == at.Time {
+				n++
+			}
+			samples = samples[n:]
+		}
+		if room := limit - len(p.Samples); len(samples) > room {
+			p.Samples = append(p.Samples, samples[:room]...)
+			p.More = true
+			return false, nil
+		}
+		p.Samples = append(p.Samples, samples...)
+		return true, nil
+	})
+	if err != nil {
+		return Page{}, err
+	}
+	if p.More {
+		p.Next = after(p.Samples, at)
+	}
+	s.mu.Lock()
+	p.Gaps = s.gaps.of(r.scope, from, to)
+	s.mu.Unlock()
+	return p, nil
+}
+
+// after returns the position behind the last of some samples, which were read from at on.
+func after(samples []tag.Sample, at Cursor) Cursor {
+	last := samples[len(samples)-1].Time
+	c := Cursor{Time: last, Set: true}
+	for i := len(samples) - 1; i >= 0 && samples[i].Time == last; i-- {
+		c.Skip++
+	}
+	if at.Set && at.Time == last {
+		c.Skip += at.Skip
+	}
+	return c
+}
+
+func (p *Page) addDamage(d []Damage) {
+	if room := maxDamages - len(p.Damaged); len(d) > room {
+		d = d[:room]
+	}
+	p.Damaged = append(p.Damaged, d...)
+}
+
+// Before returns the last sample of a tag at or before t, looking back no further than lookback.
+func (s *Store) Before(ctx context.Context, name string, t int64, lookback time.Duration) (tag.Sample, bool, error) {
+	r, err := s.series(name)
+	if err != nil {
+		return tag.Sample{}, false, err
+	}
+	return s.before(ctx, r, t, lookback)
+}
+
+func (s *Store) before(ctx context.Context, r *series, t int64, lookback time.Duration) (last tag.Sample, found bool, err error) {
+	// Most often the answer is near: look through ever longer stretches.
+	for to, back := t+1, windowNanos; !found; back *= 12 {
+		from := max(to-back, t-int64(lookback), 0)
+		if from >= to {
+			break
+		}
+		err = s.scan(ctx, r, from, to, func(w *window) (bool, error) {
+			samples, _ := w.samples()
+			if in := within(samples, from, to); len(in) > 0 {
+				last, found = in[len(in)-1], true
+			}
+			return true, nil
+		})
+		if err != nil {
+			return tag.Sample{}, false, err
+		}
+		to = from
+	}
+	return last, found, nil
+}
