@@ -43,6 +43,9 @@ type Options struct {
 	// Dial opens a connection; nil means the real network.
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	Logger *slog.Logger
+	// Last, if set, is asked at the start of each Run for the last known sample of a tag, so that a node that takes over
+	// goes on from the values it was mirrored instead of from none.
+	Last func(tag.ID) tag.Sample
 }
 
 // The bounds of a device's settings.

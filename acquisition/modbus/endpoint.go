@@ -85,3 +85,22 @@ func parseSerial(s string, u *url.URL) (endpoint, error) {
 	}
 	return e, nil
 }
+
+// charBits is what a character takes on the line: start, eight data, parity or a second stop, stop.
+const charBits = 11
+
+// lineTime returns how long n bytes take on a serial line, in nanoseconds; 0 elsewhere.
+func (e endpoint) lineTime(n int) int64 {
+	if e.kind != kindRTU {
+		return 0
+	}
+	return int64(n) * charBits * 1e9 / int64(e.baud)
+}
+
+// silence returns the pause that separates frames on a serial line: 3.5 characters, and 1.75 ms above 19200 baud.
+func (e endpoint) silence() int64 {
+	if e.baud > 19200 {
+		return 1_750_000
+	}
+	return 7 * charBits * 1e9 / int64(2*e.baud)
+}

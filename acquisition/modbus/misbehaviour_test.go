@@ -1,0 +1,443 @@
+package modbus
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"scada/acquisition"
+	"scada/acquisition/tag"
+)
+
+// class is the counter a misbehaviour must show up in.
+type class func(acquisition.Counters) uint64
+
+func timeouts(n acquisition.Counters) uint64   { return n.Timeouts }
+func malformed(n acquisition.Counters) uint64  { return n.Malformed }
+func reconnects(n acquisition.Counters) uint64 { return n.Reconnects }
+func late(n acquisition.Counters) uint64       { return n.Late }
+
+// patch sends the good answer with one byte changed.
+func patch(at int, v byte) behaviour {
+	return func(_ *slave, c *memConn, good []byte) {
+		good[at] = v
+		c.send(good)
+	}
+}
+
+// length sends the good answer with another length in its header.
+func length(f func(int) int) behaviour {
+	return func(_ *slave, c *memConn, good []byte) {
+		binary.BigEndian.PutUint16(good[4:], uint16(f(int(binary.BigEndian.Uint16(good[4:])))))
+		c.send(good)
+	}
+}
+
+// pdu sends a well-framed answer with other content.
+func pdu(body ...byte) behaviour {
+	return func(s *slave, c *memConn, good []byte) { c.send(s.frame(good, good[6], body)) }
+}
+
+// drip sends the bytes one by one.
+func drip(pause time.Duration, from int) behaviour {
+	return func(_ *slave, c *memConn, good []byte) {
+		c.turn <- struct{}{}
+		defer func() { <-c.turn }()
+		c.Write(good[:from])
+		for i := from; i < len(good); i++ {
+			time.Sleep(pause)
+			if _, err := c.Write(good[i : i+1]); err != nil {
+				return
+			}
+		}
+	}
+}
+
+func delayed(d time.Duration) behaviour {
+	return func(_ *slave, c *memConn, good []byte) {
+		time.Sleep(d)
+		c.send(good)
+	}
+}
+
+// misbehaviours are done once, to the 25th request. more is how many transactions may be lost beyond the one that was
+// answered badly and those that were in flight with it when a connection had to go.
+var misbehaviours = []struct {
+	name string
+	do   behaviour
+	in   class // nil: nothing is lost
+	drop bool  // the connection is given up
+	long bool  // a state of some seconds, not one answer
+}{
+	{"wrong transaction id", patch(0, 0xEE), timeouts, false, false},
+	{"wrong protocol id", patch(3, 1), reconnects, true, false},
+	{"wrong unit", patch(6, 99), malformed, false, false},
+	{"wrong function", patch(7, 4), malformed, false, false},
+	{"length 0", length(func(int) int { return 0 }), reconnects, true, false},
+	{"length 1", length(func(int) int { return 1 }), reconnects, true, false},
+	{"length 2", length(func(int) int { return 2 }), reconnects, true, false},
+	{"length 255", length(func(int) int { return 255 }), reconnects, true, false},
+	{"length 65535", length(func(int) int { return 65535 }), reconnects, true, false},
+	{"length two more", length(func(n int) int { return n + 2 }), reconnects, true, false},
+	{"length two less", length(func(n int) int { return n - 2 }), reconnects, true, false},
+	{"byte count too big", patch(8, 250), malformed, false, false},
+	{"one register fewer", pdu(3, 4, 0, 3, 0, 10), malformed, false, false},
+	{"one register more", pdu(3, 8, 0, 3, 0, 10, 0, 17, 0, 24), malformed, false, false},
+	{"exception without code", pdu(0x83), reconnects, true, false},
+	{"exception with two codes", pdu(0x83, 2, 2), malformed, false, false},
+	{"exception to another function", pdu(0x84, 2), malformed, false, false},
+	{"duplicate answer", func(_ *slave, c *memConn, good []byte) { c.send(good); c.send(good) }, malformed, false, false},
+	{"duplicate answer later", func(_ *slave, c *memConn, good []byte) {
+		c.send(good)
+		time.Sleep(40 * time.Millisecond)
+		c.send(good)
+	}, malformed, false, false},
+	{"garbage first", func(_ *slave, c *memConn, good []byte) { c.Write([]byte{1, 2, 3, 4, 5}); c.send(good) }, reconnects, true, false},
+	{"one byte a segment", drip(2*time.Millisecond, 0), nil, false, false},
+	{"slow loris on the header", drip(60*time.Millisecond, 0), reconnects, true, false},
+	{"slow loris on the body", drip(60*time.Millisecond, 8), reconnects, true, false},
+	{"stops reading", func(s *slave, c *memConn, good []byte) {
+		c.in.mu.Lock()
+		c.in.limit = 20
+		c.in.mu.Unlock()
+		s.mu.Lock()
+		s.deaf = true
+		s.mu.Unlock()
+		time.Sleep(5 * time.Second)
+		s.mu.Lock()
+		s.deaf = false
+		s.mu.Unlock()
+	}, reconnects, true, true},
+	{"half a header, then close", func(_ *slave, c *memConn, good []byte) { c.Write(good[:3]); c.Close() }, reconnects, true, false},
+	{"half a frame, then reset", func(_ *slave, c *memConn, good []byte) { c.Write(good[:10]); c.reset() }, reconnects, true, false},
+	{"half a frame, then silence", func(_ *slave, c *memConn, good []byte) { c.Write(good[:10]) }, reconnects, true, false},
+	{"reset", func(_ *slave, c *memConn, good []byte) { c.reset() }, reconnects, true, false},
+	{"close after a good answer", func(_ *slave, c *memConn, good []byte) { c.send(good); c.Close() }, reconnects, true, false},
+	{"silence", func(_ *slave, c *memConn, good []byte) {}, timeouts, false, false},
+	{"late by one period", delayed(testTimeout + testPeriod), late, false, false},
+	{"late by two periods", delayed(testTimeout + 2*testPeriod), late, false, false},
+	{"late by ten periods", delayed(testTimeout + 10*testPeriod), late, false, false},
+	{"answered after the others", delayed(testTimeout / 2), nil, false, false},
+	{"half-open", func(s *slave, c *memConn, good []byte) {
+		s.mu.Lock()
+		s.mute = true
+		s.mu.Unlock()
+		time.Sleep(3 * testTimeout)
+		s.mu.Lock()
+		s.mute = false
+		s.mu.Unlock()
+	}, timeouts, true, true},
+}
+
+func TestMisbehaviour(t *testing.T) {
+	for _, m := range misbehaviours {
+		for _, window := range []int{1, 4, 16} {
+			t.Run(fmt.Sprintf("%s/W%d", m.name, window), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { misbehaveOnce(t, window, m.do, m.in, m.drop, m.long) })
+			})
+		}
+	}
+}
+
+func misbehaveOnce(t *testing.T, window int, do behaviour, in class, drop, long bool) {
+	r := newRig(t, plainDevice("plc", 1, window, 0, testBlocks))
+	r.slave.bad[25] = do
+	r.start()
+	time.Sleep(12 * time.Second)
+	r.allGood(testPeriod*2 + 20*time.Millisecond)
+	n := r.status(0).Counters
+	lost := n.Requests - n.Answers
+	allowed := uint64(2) // the one, and one more
+	if drop {
+		allowed += uint64(window) // what was in flight on the connection that was given up
+	}
+	if lost > allowed+uint64(window) && !long { // so many may be in flight at this instant
+		t.Errorf("%d transactions lost, at most %d may be: %+v", lost, allowed, n)
+	}
+	if in != nil && in(n) == 0 {
+		t.Errorf("it did not show: %+v", n)
+	}
+	if drop != (n.Reconnects > 0) && in != nil && !(in(n) > 0 && n.Reconnects <= 1) {
+		t.Errorf("%d reconnections, dropping the connection is %v", n.Reconnects, drop)
+	}
+	if n.Reconnects > 3 || n.Demotions > 1 {
+		t.Errorf("%d reconnections, %d demotions", n.Reconnects, n.Demotions)
+	}
+	r.stop()
+}
+
+// TestMisbehaviourForEver: the same, all the time, to every third request: never a wrong value, never a lost device.
+func TestMisbehaviourForEver(t *testing.T) {
+	for _, m := range misbehaviours {
+		if m.long {
+			continue
+		}
+		for _, window := range []int{1, 16} {
+			t.Run(fmt.Sprintf("%s/W%d", m.name, window), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRig(t, plainDevice("plc", 1, window, 0, testBlocks))
+					for i := range 400 {
+						r.slave.bad[3*i] = m.do
+					}
+					r.start()
+					time.Sleep(time.Minute)
+					r.slave.mu.Lock()
+					clear(r.slave.bad)
+					r.slave.mu.Unlock()
+					time.Sleep(65 * time.Second)
+					r.allGood(testPeriod*2 + 20*time.Millisecond)
+					r.stop()
+				})
+			})
+		}
+	}
+}
+
+// TestCoalesced: sixteen answers in one segment, in any order.
+func TestCoalesced(t *testing.T) {
+	for _, backwards := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, plainDevice("plc", 1, 16, 0, 32))
+			var held [][]byte
+			hold := func(s *slave, c *memConn, good []byte) {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				held = append(held, good)
+				if len(held) < 16 {
+					return
+				}
+				var all []byte
+				for i := range held {
+					if backwards {
+						i = len(held) - 1 - i
+					}
+					all = append(all, held[i]...)
+				}
+				held = nil
+				c.Write(all)
+			}
+			for i := range 3200 {
+				r.slave.bad[i] = hold
+			}
+			r.start()
+			time.Sleep(5 * time.Second)
+			r.allGood(2 * testPeriod)
+			if n := r.status(0).Counters; n.Timeouts+n.Malformed+n.Reconnects != 0 {
+				t.Errorf("backwards %v: %+v", backwards, n)
+			}
+			r.stop()
+		})
+	}
+}
+
+// TestIDWrapsWhileOneIsOutstanding: ids start over while the answer to an old one is still owed.
+func TestIDWrapsWhileOneIsOutstanding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := plainDevice("plc", 1, 4, 0, testBlocks)
+		d.Timeout = time.Minute
+		r := newRig(t, d)
+		r.c.firstID = 65535 - 4
+		r.slave.latency = 100 * time.Microsecond
+		r.slave.bad[2] = func(*slave, *memConn, []byte) {} // its id, 65534, stays in flight
+		r.start()
+		time.Sleep(50 * time.Second)
+		s := r.status(0).Counters
+		if s.Malformed+s.Timeouts > 0 || s.Answers < 9000 {
+			t.Errorf("%+v", s)
+		}
+		r.stop()
+	})
+	s := &session{nextID: 65533}
+	s.txs[3] = tx{busy: true, id: 65534}
+	s.txs[7] = tx{busy: true, id: 0}
+	if a, b, c := s.freshID(), s.freshID(), s.freshID(); a != 65535 || b != 1 || c != 2 {
+		t.Errorf("ids %d, %d, %d are not the free ones", a, b, c)
+	}
+}
+
+func TestExceptions(t *testing.T) {
+	codes := []byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0x80, 0xAA, 0xFF}
+	for _, code := range codes {
+		for _, window := range []int{1, 16} {
+			t.Run(fmt.Sprintf("code %d/W%d", code, window), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRig(t, plainDevice("plc", 1, window, 0, testBlocks))
+					r.slave.except[45] = code
+					r.start()
+					time.Sleep(3 * time.Second)
+					n := r.status(0).Counters
+					if n.Exceptions[code] != 1 || n.Reconnects+n.Malformed+n.Timeouts+n.Demotions != 0 {
+						t.Errorf("%+v", n)
+					}
+					if code == 1 { // the function is taken for unsupported for an hour
+						time.Sleep(time.Hour)
+					}
+					r.allGood(2*testPeriod + 20*time.Millisecond)
+					r.stop()
+				})
+			})
+		}
+	}
+}
+
+// TestBusyDevice: half a minute of "busy" demotes nobody and drops nothing; the values grow stale meanwhile.
+func TestBusyDevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, plainDevice("plc", 1, 1, 0, 5))
+		r.start()
+		time.Sleep(time.Second)
+		busy := func(s *slave, c *memConn, good []byte) { c.send(s.frame(good, 1, []byte{0x83, 6})) }
+		r.slave.mu.Lock()
+		n := r.slave.n
+		for i := range 10000 {
+			r.slave.bad[n+i] = busy
+		}
+		r.slave.mu.Unlock()
+		time.Sleep(30 * time.Second)
+		if q := r.sink.qualities(); q[tag.UncertainLastUsableValue] != 15 {
+			t.Errorf("qualities: %v", q)
+		}
+		r.slave.mu.Lock()
+		clear(r.slave.bad)
+		r.slave.mu.Unlock()
+		time.Sleep(time.Second)
+		r.allGood(2 * testPeriod)
+		if n := r.status(0).Counters; n.Demotions+n.Reconnects+n.Timeouts != 0 {
+			t.Errorf("%+v", n)
+		}
+		r.stop()
+	})
+}
+
+// TestGatewayUnits: a gateway's word that a unit is dead costs the other units nothing.
+func TestGatewayUnits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, plainDevice("a", 1, 1, 0, 5), plainDevice("b", 2, 1, 100, 5), plainDevice("c", 3, 1, 200, 5))
+		gone := true
+		for i := range 100000 {
+			r.slave.bad[i] = func(s *slave, c *memConn, good []byte) {
+				if good[6] == 2 && gone {
+					good = s.frame(good, 2, []byte{0x83, 11})
+				}
+				c.send(good)
+			}
+		}
+		r.slave.latency = time.Millisecond
+		r.start()
+		time.Sleep(10 * time.Second)
+		for _, i := range []int{0, 2} {
+			if n := r.status(i).Counters; n.Overruns > 1 || n.Answers < 500 {
+				t.Errorf("unit %d: %+v", i, n)
+			}
+		}
+		if st := r.status(1); st.State != acquisition.Demoted || st.Counters.Timeouts != 0 {
+			t.Errorf("dead unit: %+v", st)
+		}
+		gone = false
+		time.Sleep(20 * time.Second)
+		r.allGood(2 * testPeriod)
+		r.stop()
+	})
+}
+
+// TestBlackHole: packets of the connection vanish, and connecting again hangs for a while.
+func TestBlackHole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, plainDevice("plc", 1, 4, 0, 5))
+		r.start()
+		for range 3 {
+			time.Sleep(5 * time.Second)
+			r.allGood(2 * testPeriod)
+			r.slave.mu.Lock()
+			r.slave.mute, r.slave.black = true, true
+			r.slave.mu.Unlock()
+			time.Sleep(20 * time.Second)
+			r.slave.mu.Lock()
+			r.slave.mute, r.slave.black = false, false
+			r.slave.mu.Unlock()
+		}
+		time.Sleep(5 * time.Second)
+		r.allGood(2 * testPeriod)
+		r.stop()
+	})
+}
+
+// TestOneShotDevice: a device that closes after every answer is polled all the same, without its quality flapping.
+func TestOneShotDevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, plainDevice("plc", 1, 1, 0, 2))
+		for i := range 10000 {
+			r.slave.bad[i] = func(_ *slave, c *memConn, good []byte) { c.send(good); c.Close() }
+		}
+		r.start()
+		time.Sleep(10 * time.Second)
+		r.allGood(2 * testPeriod)
+		for _, u := range r.sink.history() {
+			if !u.Quality.IsGood() {
+				t.Fatalf("tag %d was %v", u.Tag, u.Quality)
+			}
+		}
+		r.stop()
+		if r.slave.maxConns > 1 {
+			t.Errorf("%d connections at once", r.slave.maxConns)
+		}
+	})
+}
+
+// TestRequestThatBreaksTheLine: a device that closes on one particular request loses that block, not the others for good.
+func TestRequestThatBreaksTheLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, plainDevice("plc", 1, 1, 0, 3))
+		for i := range 100000 {
+			r.slave.bad[i] = func(_ *slave, c *memConn, good []byte) {
+				if binary.BigEndian.Uint16(good[9:]) == register(1, 200) {
+					c.Close()
+					return
+				}
+				c.send(good)
+			}
+		}
+		r.start()
+		time.Sleep(30 * time.Second)
+		n := r.status(0).Counters
+		if n.Answers < 30 || n.Requests > 3000 {
+			t.Errorf("%+v", n)
+		}
+		r.stop()
+	})
+}
+
+func TestEverySegmentation(t *testing.T) {
+	frame := []byte{0, 1, 0, 0, 0, 9, 1, 3, 6, 0, 3, 0, 10, 0, 17}
+	stream := append(append([]byte(nil), frame...), frame...)
+	for cut := range len(stream) {
+		var got int
+		var buf []byte
+		for _, part := range [][]byte{stream[:cut], stream[cut:]} {
+			buf = append(buf, part...)
+			for {
+				n, err := splitTCP(buf)
+				if err != nil {
+					t.Fatalf("cut at %d: %v", cut, err)
+				}
+				if n == 0 {
+					break
+				}
+				got++
+				buf = buf[n:]
+			}
+		}
+		if got != 2 || len(buf) != 0 {
+			t.Errorf("cut at %d: %d frames, %d bytes left", cut, got, len(buf))
+		}
+	}
+	if _, err := splitTCP([]byte{0, 1, 0, 0, 0, 255}); !errors.Is(err, ErrMalformed) {
+		t.Errorf("length 255: %v", err)
+	}
+	if n, err := splitTCP([]byte{0, 1, 0, 0, 0, 254}); n != 0 || err != nil {
+		t.Errorf("length 254: %d %v", n, err)
+	}
+}

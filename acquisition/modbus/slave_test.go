@@ -1,0 +1,456 @@
+package modbus
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"scada/acquisition"
+	"scada/acquisition/tag"
+)
+
+// half is one direction of an in-memory connection: a byte queue with deadlines.
+type half struct {
+	mu       sync.Mutex
+	cond     *sync.Cond
+	buf      []byte
+	limit    int // bytes before a writer waits
+	closed   error
+	readBy   time.Time
+	writeBy  time.Time
+	timers   [2]*time.Timer
+	trickled bool
+}
+
+func newHalf() *half {
+	h := &half{limit: 64 << 10}
+	h.cond = sync.NewCond(&h.mu)
+	return h
+}
+
+func (h *half) deadline(which int, t time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.timers[which] != nil {
+		h.timers[which].Stop()
+		h.timers[which] = nil
+	}
+	if which == 0 {
+		h.readBy = t
+	} else {
+		h.writeBy = t
+	}
+	if !t.IsZero() {
+		h.timers[which] = time.AfterFunc(time.Until(t), h.cond.Broadcast)
+	}
+	h.cond.Broadcast()
+}
+
+func expired(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
+
+func (h *half) read(b []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		switch {
+		case expired(h.readBy):
+			return 0, os.ErrDeadlineExceeded
+		case len(h.buf) > 0:
+			n := copy(b, h.buf)
+			h.buf = h.buf[n:]
+			h.cond.Broadcast()
+			return n, nil
+		case h.closed != nil:
+			return 0, h.closed
+		}
+		h.cond.Wait()
+	}
+}
+
+func (h *half) write(b []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		switch {
+		case h.closed != nil:
+			return 0, io.ErrClosedPipe
+		case expired(h.writeBy):
+			return 0, os.ErrDeadlineExceeded
+		case len(h.buf)+len(b) <= h.limit:
+			h.buf = append(h.buf, b...)
+			h.cond.Broadcast()
+			return len(b), nil
+		}
+		h.cond.Wait()
+	}
+}
+
+func (h *half) close(err error) {
+	h.mu.Lock()
+	if h.closed == nil {
+		h.closed = err
+	}
+	for _, t := range h.timers {
+		if t != nil {
+			t.Stop()
+		}
+	}
+	h.cond.Broadcast()
+	h.mu.Unlock()
+}
+
+// memConn is one end of an in-memory connection.
+type memConn struct {
+	in, out *half
+	turn    chan struct{} // holds one: the device's answers are written one after the other
+}
+
+func memPipe() (a, b *memConn) {
+	x, y := newHalf(), newHalf()
+	return &memConn{in: x, out: y, turn: make(chan struct{}, 1)}, &memConn{in: y, out: x, turn: make(chan struct{}, 1)}
+}
+
+func (c *memConn) Read(b []byte) (int, error)         { return c.in.read(b) }
+func (c *memConn) Write(b []byte) (int, error)        { return c.out.write(b) }
+func (c *memConn) Close() error                       { c.out.close(io.EOF); c.in.close(net.ErrClosed); return nil }
+func (c *memConn) SetReadDeadline(t time.Time) error  { c.in.deadline(0, t); return nil }
+func (c *memConn) SetWriteDeadline(t time.Time) error { c.out.deadline(1, t); return nil }
+func (c *memConn) SetDeadline(t time.Time) error {
+	c.SetReadDeadline(t)
+	return c.SetWriteDeadline(t)
+}
+
+// send writes when nobody else is writing.
+func (c *memConn) send(b []byte) {
+	c.turn <- struct{}{}
+	c.Write(b)
+	<-c.turn
+}
+
+func (c *memConn) LocalAddr() net.Addr  { return &net.TCPAddr{} }
+func (c *memConn) RemoteAddr() net.Addr { return &net.TCPAddr{} }
+
+var errReset = errors.New("connection reset by peer")
+
+// reset breaks both directions at once; what was not read is lost.
+func (c *memConn) reset() {
+	for _, h := range []*half{c.in, c.out} {
+		h.mu.Lock()
+		h.buf = nil
+		h.mu.Unlock()
+		h.close(errReset)
+	}
+}
+
+// slave is a device for tests. Its registers tell where they are, so that a wrong or shifted value is seen.
+type slave struct {
+	t       *testing.T
+	rtu     bool
+	latency time.Duration
+
+	mu       sync.Mutex
+	n        int // requests seen
+	conns    []*memConn
+	dials    int
+	refuse   error                 // dials fail
+	black    bool                  // dials hang
+	mute     bool                  // accepts, reads, never answers
+	deaf     bool                  // accepts, does not read
+	dead     map[byte]bool         // units that do not answer
+	holes    map[int]bool          // registers that do not exist
+	most     int                   // registers in a request
+	override map[int]uint16        // registers written
+	except   map[int]byte          // exception to the n-th request
+	bad      map[int]behaviour     // what happens instead of the n-th answer
+	badReq   func(pdu []byte) bool // if set, bad[-1] happens to the first request it matches
+	writes   [][]byte              // PDUs of writes, as executed
+	lose     func(pdu []byte) bool // requests that are executed and not answered
+	maxConns int
+}
+
+// behaviour sends something to a request; good is what should be sent.
+type behaviour func(s *slave, c *memConn, good []byte)
+
+func newSlave(t *testing.T) *slave {
+	return &slave{t: t, latency: 5 * time.Millisecond, dead: map[byte]bool{}, holes: map[int]bool{}, override: map[int]uint16{}, except: map[int]byte{}, bad: map[int]behaviour{}}
+}
+
+// register is the content of a register unless it was written.
+func register(unit byte, a int) uint16 { return uint16(a*7+3) ^ uint16(unit-1)<<12 }
+
+func (s *slave) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	s.mu.Lock()
+	s.dials++
+	black, refuse := s.black, s.refuse
+	s.mu.Unlock()
+	if black {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	if refuse != nil {
+		return nil, refuse
+	}
+	a, b := memPipe()
+	s.mu.Lock()
+	open := 0
+	for _, c := range s.conns {
+		c.in.mu.Lock()
+		if c.in.closed == nil {
+			open++
+		}
+		c.in.mu.Unlock()
+	}
+	s.maxConns = max(s.maxConns, open+1)
+	s.conns = append(s.conns, b)
+	s.mu.Unlock()
+	go s.serve(b)
+	return a, nil
+}
+
+func (s *slave) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.conns {
+		c.Close()
+	}
+}
+
+func (s *slave) serve(c *memConn) {
+	var b []byte
+	buf := make([]byte, 512)
+	for {
+		s.mu.Lock()
+		deaf := s.deaf
+		s.mu.Unlock()
+		if deaf {
+			return
+		}
+		n, err := c.Read(buf)
+		if err != nil {
+			c.Close()
+			return
+		}
+		b = append(b, buf[:n]...)
+		for {
+			used := s.requestLength(b)
+			if used == 0 || len(b) < used {
+				break
+			}
+			s.request(c, append([]byte(nil), b[:used]...))
+			b = b[used:]
+		}
+	}
+}
+
+func (s *slave) requestLength(b []byte) int {
+	if !s.rtu {
+		if len(b) < 6 {
+			return 0
+		}
+		return 6 + int(binary.BigEndian.Uint16(b[4:]))
+	}
+	if len(b) < 8 {
+		return 0
+	}
+	switch b[1] {
+	case 15, 16:
+		return 9 + int(b[6])
+	case 22:
+		return 10
+	case 23:
+		if len(b) < 11 {
+			return 0
+		}
+		return 13 + int(b[10])
+	}
+	return 8
+}
+
+// request executes a request and sends, after the latency, the answer or what the script says.
+func (s *slave) request(c *memConn, adu []byte) {
+	unit, pdu := byte(0), []byte(nil)
+	if s.rtu {
+		unit, pdu = adu[0], adu[1:len(adu)-2]
+	} else {
+		unit, pdu = adu[6], adu[7:]
+	}
+	s.mu.Lock()
+	n := s.n
+	s.n++
+	bad := s.bad[n]
+	if s.badReq != nil && s.badReq(pdu) {
+		bad, s.badReq = s.bad[-1], nil
+	}
+	code := s.except[n]
+	quiet := s.mute || s.dead[unit]
+	answer := s.execute(unit, pdu)
+	if s.lose != nil && s.lose(pdu) {
+		quiet = true
+	}
+	s.mu.Unlock()
+	if quiet {
+		return
+	}
+	if code != 0 {
+		answer = []byte{pdu[0] | 0x80, code}
+	}
+	good := s.frame(adu, unit, answer)
+	time.AfterFunc(s.latency, func() {
+		if bad != nil {
+			bad(s, c, good)
+			return
+		}
+		c.send(good)
+	})
+}
+
+func (s *slave) frame(adu []byte, unit byte, pdu []byte) []byte {
+	if s.rtu {
+		return rtuFrame(append([]byte{unit}, pdu...))
+	}
+	out := append([]byte{adu[0], adu[1], 0, 0, 0, byte(1 + len(pdu)), unit}, pdu...)
+	binary.BigEndian.PutUint16(out[4:], uint16(1+len(pdu)))
+	return out
+}
+
+func rtuFrame(b []byte) []byte { return binary.LittleEndian.AppendUint16(b, crc(b)) }
+
+func (s *slave) value(unit byte, a int) uint16 {
+	if v, ok := s.override[a]; ok {
+		return v
+	}
+	return register(unit, a)
+}
+
+func (s *slave) execute(unit byte, pdu []byte) []byte {
+	fc := pdu[0]
+	a, q := int(binary.BigEndian.Uint16(pdu[1:])), int(binary.BigEndian.Uint16(pdu[3:]))
+	except := func(code byte) []byte { return []byte{fc | 0x80, code} }
+	n := q
+	if fc == 5 || fc == 6 || fc == 22 {
+		n = 1
+	}
+	for i := a; i < a+n; i++ {
+		if s.holes[i] {
+			return except(2)
+		}
+	}
+	if s.most > 0 && n > s.most {
+		return except(3)
+	}
+	switch fc {
+	case 1, 2:
+		out := make([]byte, 2+(q+7)/8)
+		out[0], out[1] = fc, byte((q+7)/8)
+		for i := range q {
+			out[2+i/8] |= byte(s.value(unit, a+i)&1) << (i % 8)
+		}
+		return out
+	case 3, 4:
+		out := []byte{fc, byte(2 * q)}
+		for i := range q {
+			out = binary.BigEndian.AppendUint16(out, s.value(unit, a+i))
+		}
+		return out
+	}
+	s.writes = append(s.writes, append([]byte(nil), pdu...))
+	switch fc {
+	case 5:
+		s.override[a] = uint16(q >> 15)
+		return pdu
+	case 6:
+		s.override[a] = uint16(q)
+		return pdu
+	case 15:
+		for i := range q {
+			s.override[a+i] = uint16(pdu[6+i/8] >> (i % 8) & 1)
+		}
+		return pdu[:5]
+	case 16:
+		for i := range q {
+			s.override[a+i] = binary.BigEndian.Uint16(pdu[6+2*i:])
+		}
+		return pdu[:5]
+	case 22:
+		and, or := uint16(q), binary.BigEndian.Uint16(pdu[5:])
+		s.override[a] = s.value(unit, a)&and | or&^and
+		return pdu
+	case 23:
+		wa, wq := int(binary.BigEndian.Uint16(pdu[5:])), int(binary.BigEndian.Uint16(pdu[7:]))
+		for i := range wq {
+			s.override[wa+i] = binary.BigEndian.Uint16(pdu[10+2*i:])
+		}
+		s.writes = s.writes[:len(s.writes)-1]
+		return s.execute(unit, append([]byte{3}, pdu[1:5]...))
+	}
+	return except(1)
+}
+
+// recorder is a sink that keeps everything and checks the values of registers against the slave.
+type recorder struct {
+	t        *testing.T
+	mu       sync.Mutex
+	all      []tag.Update
+	last     map[tag.ID]tag.Sample
+	settled  map[string][]error
+	expect   func(tag.ID) (uint64, bool)
+	batches  int
+	settleAt map[string]time.Time
+}
+
+func newRecorder(t *testing.T) *recorder {
+	return &recorder{t: t, last: map[tag.ID]tag.Sample{}, settled: map[string][]error{}, settleAt: map[string]time.Time{}}
+}
+
+func (r *recorder) Publish(batch []tag.Update) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.batches++
+	for _, u := range batch {
+		if r.expect != nil && !u.Value.IsNone() {
+			if want, ok := r.expect(u.Tag); ok && u.Value.Bits() != want {
+				r.t.Errorf("WRONG VALUE: tag %d is %v (%v), want %d", u.Tag, u.Value, u.Quality, want)
+			}
+		}
+		r.all = append(r.all, u)
+		r.last[u.Tag] = u.Sample
+	}
+}
+
+func (r *recorder) Settled(device string, at time.Time, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.settled[device] = append(r.settled[device], err)
+	r.settleAt[device] = at
+}
+
+func (r *recorder) sample(id tag.ID) tag.Sample {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last[id]
+}
+
+func (r *recorder) history() []tag.Update {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]tag.Update(nil), r.all...)
+}
+
+// qualities counts the last samples by quality.
+func (r *recorder) qualities() map[tag.Quality]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := map[tag.Quality]int{}
+	for _, s := range r.last {
+		m[s.Quality]++
+	}
+	return m
+}
+
+var _ acquisition.Sink = (*recorder)(nil)
