@@ -24,7 +24,7 @@ var allowed = map[string][]string{
 	"acquisition/schedule":  {"acquisition/tag"},
 	"acquisition":           {"acquisition/tag", "acquisition/live"},
 	"acquisition/modbus":    {"acquisition", "acquisition/tag", "acquisition/plan", "acquisition/schedule"}, // implements acquisition.Source
-	"acquisition/opcua":     {"acquisition", "acquisition/tag"},                                             // implements acquisition.Source
+	"acquisition/opcua":     {"acquisition", "acquisition/tag", "web/uaserver/guard"},                       // implements acquisition.Source; guard stands before the codec on both sides
 	"alarms":                {"acquisition/tag"},
 	"history/block":         {"acquisition/tag"},
 	"history/journal":       {"acquisition/tag", "alarms"}, // journals alarm events
