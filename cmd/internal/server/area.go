@@ -1,0 +1,369 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"scada/acquisition"
+	"scada/acquisition/live"
+	"scada/acquisition/tag"
+	"scada/alarms"
+	"scada/history"
+	"scada/history/journal"
+	"scada/redundancy"
+	"scada/redundancy/role"
+)
+
+const (
+	devicesEvery   = time.Second     // how often the standby is told the state of the devices
+	repeatBadEvery = 5 * time.Second // how often bad alarm inputs are shown to the engine again
+)
+
+// area is one area on this node: where samples, alarms, history and the stream to the other node meet.
+//
+// One mutex orders everything: what is applied to the table, evaluated, recorded and streamed happens in the same
+// order on both nodes. Nothing under it waits for a disk, a device or the network; what has to wait (journal, the
+// standby's confirmation, clients) is handed to the [committer].
+type area struct {
+	name    string
+	node    string
+	log     *slog.Logger
+	live    *live.Table
+	store   *history.Store
+	ids     []tag.ID // tags of the area
+	inputs  []tag.ID // those of them that alarms use
+	digest  string
+	group   *acquisition.Group
+	commit  *committer
+	publish func(area string, records ...redundancy.Record) uint64
+	proof   *proof
+	tell    func(entries []journal.Entry) // brings entries of a standby to the active
+	unit    func(tagName string) string
+
+	mu      sync.Mutex
+	engine  *alarms.Engine
+	active  bool
+	epoch   uint64
+	seq     uint64 // of the last record published or applied
+	devices []acquisition.DeviceStatus
+	writes  int // under way
+	samples uint64
+	lastAt  time.Time // when samples was last counted up
+
+	end  context.CancelFunc // of the present activation
+	work sync.WaitGroup
+	wake chan struct{} // the engine's deadline may have changed
+}
+
+func now() int64 { return time.Now().UnixNano() }
+
+// activate makes the area act here. The context ends with the role.
+func (a *area) activate(ctx context.Context, term role.Term, reason string) error {
+	ctx, a.end = context.WithCancel(ctx)
+	a.mu.Lock()
+	a.active, a.epoch, a.seq = true, term.Epoch, 0
+	at := now()
+	a.proof.begin(a.live)
+	blind := a.live.Requalify(a.ids, lastKnown)
+	last := a.store.LastRecorded(a.name)
+	if last > 0 && last < at {
+		a.gap(history.Gap{Scope: history.Scope{Area: a.name}, From: last + 1, To: at, Reason: "switch-over: " + reason})
+	}
+	out := a.engine.TakeOver(at, term.Epoch)
+	a.emit(sampleRecords(kindShown, blind), &out)
+	a.mu.Unlock()
+
+	a.work.Go(func() {
+		if err := a.group.Run(ctx, a); err != nil {
+			a.log.Error("Polling ended by itself", "area", a.name, "error", err)
+		}
+	})
+	a.work.Go(func() { a.keepTime(ctx) })
+	return nil
+}
+
+// lastKnown is the quality of a value whose source has just changed hands: usable with care until the first new one.
+func lastKnown(s tag.Sample) tag.Quality {
+	if s.Value.IsNone() || s.Quality.IsBad() {
+		return s.Quality
+	}
+	return tag.UncertainLastUsableValue
+}
+
+// deactivate returns when nothing of the area touches a device any more and its last record is in the stream.
+func (a *area) deactivate() {
+	if a.end != nil {
+		a.end()
+	}
+	a.work.Wait()
+	a.mu.Lock()
+	a.active = false
+	a.mu.Unlock()
+}
+
+// Publish takes the samples of one answer of a device: it implements [acquisition.Publisher].
+func (a *area) Publish(batch []tag.Update) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.active {
+		return
+	}
+	a.live.Apply(batch)
+	a.proof.see(batch)
+	out := a.engine.Samples(now(), batch)
+	a.store.Append(batch)
+	a.samples += uint64(len(batch))
+	a.lastAt = time.Now()
+	a.emit(sampleRecords(kindSamples, batch), &out)
+	if out.Mark != nil || len(out.Changed) > 0 {
+		a.nudge()
+	}
+}
+
+// emit streams records and an outcome as one step, and hands what must be durable to the committer. The caller holds
+// the mutex.
+func (a *area) emit(records []redundancy.Record, out *alarms.Outcome) *commitment {
+	if !out.IsZero() {
+		records = append(records, redundancy.Record{Kind: kindOutcome, Payload: alarms.AppendOutcome(nil, *out)})
+	}
+	if len(records) > 0 {
+		if seq := a.publish(a.name, records...); seq > 0 {
+			a.seq = seq
+		}
+	}
+	if len(out.Events) == 0 {
+		return nil
+	}
+	return a.commit.add(commitment{seq: a.seq, active: true, entries: a.entries(out.Events), changes: a.changes(out.Events)})
+}
+
+// gap records a stretch of time without samples on both nodes. The caller holds the mutex.
+func (a *area) gap(g history.Gap) {
+	a.store.MarkGap(g.Scope, g.From, g.To, g.Reason)
+	a.publish(a.name, jsonRecord(kindGap, g))
+}
+
+// record writes entries that are not alarm transitions on both nodes.
+func (a *area) record(entries ...journal.Entry) *commitment {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	seq := a.seq
+	if a.active {
+		if n := a.publish(a.name, jsonRecord(kindEntries, entries)); n > 0 {
+			seq, a.seq = n, n
+		}
+	}
+	if !a.active {
+		a.tell(entries)
+	}
+	return a.commit.add(commitment{epoch: a.epoch, seq: seq, active: a.active, entries: entries})
+}
+
+// keepTime runs the alarm engine's timers and the periodic records while the area is active.
+func (a *area) keepTime(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	devices, bad := time.NewTicker(devicesEvery), time.NewTicker(repeatBadEvery)
+	defer devices.Stop()
+	defer bad.Stop()
+	for {
+		a.mu.Lock()
+		out := a.engine.Advance(now())
+		a.emit(nil, &out)
+		deadline, pending := a.engine.Deadline()
+		a.mu.Unlock()
+		wait := time.Hour
+		if pending {
+			wait = max(time.Until(time.Unix(0, deadline)), 0)
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-a.wake:
+		case <-devices.C:
+			a.tellDevices()
+		case <-bad.C:
+			a.repeatBad()
+		}
+	}
+}
+
+// nudge has keepTime look at the engine's deadline again.
+func (a *area) nudge() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (a *area) tellDevices() {
+	status := a.group.Status()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.devices = status
+	a.publish(a.name, jsonRecord(kindDevices, status))
+}
+
+// repeatBad shows the engine the alarm inputs that are still bad. A device reports a lost value once; the engine does
+// not believe the first bad sample after a take-over and waits for the next.
+func (a *area) repeatBad() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var batch []tag.Update
+	at := now()
+	for _, id := range a.inputs {
+		if s := a.live.Get(id); s.Quality.IsBad() {
+			s.Time = at
+			batch = append(batch, tag.Update{Tag: id, Sample: s})
+		}
+	}
+	out := a.engine.Samples(at, batch)
+	a.emit(nil, &out)
+}
+
+// command executes an operator's alarm command on the active node.
+func (a *area) command(cmd alarms.Command) (alarms.Result, *commitment, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.active {
+		return "", nil, redundancy.ErrNotActive
+	}
+	result, out := a.engine.Command(now(), cmd)
+	c := a.emit(nil, &out)
+	a.nudge()
+	return result, c, nil
+}
+
+// snapshot returns the whole state of the area as records and the position it belongs to.
+func (a *area) snapshot() (uint64, []redundancy.Record) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	table := make([]tag.Update, 0, len(a.ids))
+	for _, id := range a.ids {
+		table = append(table, tag.Update{Tag: id, Sample: a.live.Get(id)})
+	}
+	records := []redundancy.Record{jsonRecord(kindHeader, header{Digest: a.digest})}
+	records = append(records, sampleRecords(kindShown, table)...)
+	records = append(records, parts(kindImage, a.engine.Snapshot())...)
+	return a.seq, append(records, jsonRecord(kindDevices, a.devices))
+}
+
+// applySnapshot replaces the state of a standby area. Nothing is changed unless all of it can be read.
+func (a *area) applySnapshot(epoch, seq uint64, records []redundancy.Record) error {
+	var table []tag.Update
+	var image []byte
+	var devices []acquisition.DeviceStatus
+	if len(records) == 0 || records[0].Kind != kindHeader {
+		return fmt.Errorf("the snapshot of area %s has no header", a.name)
+	}
+	h, err := readJSON[header](records[0])
+	if err != nil {
+		return err
+	}
+	if h.Digest != a.digest {
+		return fmt.Errorf("the snapshot of area %s belongs to configuration %s, this node has %s", a.name, h.Digest, a.digest)
+	}
+	for _, r := range records[1:] {
+		switch r.Kind {
+		case kindShown:
+			table, err = readSamples(table, r.Payload)
+		case kindImage:
+			image = append(image, r.Payload...)
+		case kindDevices:
+			devices, err = readJSON[[]acquisition.DeviceStatus](r)
+		}
+		if err != nil {
+			return fmt.Errorf("snapshot of area %s: %w", a.name, err)
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.engine.Restore(image); err != nil {
+		return fmt.Errorf("snapshot of area %s: %w", a.name, err)
+	}
+	a.live.Apply(table)
+	a.epoch, a.seq, a.devices = epoch, seq, devices
+	a.commit.add(commitment{epoch: epoch, seq: seq})
+	return nil
+}
+
+// apply adds records of the stream to a standby area.
+func (a *area) apply(epoch, firstSeq uint64, records []redundancy.Record) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c := commitment{epoch: epoch, seq: firstSeq + uint64(len(records)) - 1}
+	for _, r := range records {
+		if err := a.applyOne(r, &c); err != nil {
+			return fmt.Errorf("area %s: %w", a.name, err)
+		}
+	}
+	a.epoch, a.seq = epoch, c.seq
+	a.commit.add(c)
+	return nil
+}
+
+func (a *area) applyOne(r redundancy.Record, c *commitment) error {
+	switch r.Kind {
+	case kindSamples, kindShown:
+		batch, err := readSamples(nil, r.Payload)
+		if err != nil {
+			return err
+		}
+		a.live.Apply(batch)
+		a.engine.Observe(batch)
+		if r.Kind == kindSamples {
+			c.pos = a.store.Append(batch)
+			a.samples += uint64(len(batch))
+			a.lastAt = time.Now()
+		}
+	case kindOutcome:
+		out, _, err := alarms.ReadOutcome(r.Payload)
+		if err != nil {
+			return err
+		}
+		if err := a.engine.Apply(out); err != nil {
+			return err
+		}
+		c.entries = append(c.entries, a.entries(out.Events)...)
+		c.changes = append(c.changes, a.changes(out.Events)...)
+	case kindEntries:
+		entries, err := readJSON[[]journal.Entry](r)
+		if err != nil {
+			return err
+		}
+		c.entries = append(c.entries, entries...)
+	case kindGap:
+		g, err := readJSON[history.Gap](r)
+		if err != nil {
+			return err
+		}
+		c.pos = a.store.MarkGap(g.Scope, g.From, g.To, g.Reason)
+	case kindDevices:
+		devices, err := readJSON[[]acquisition.DeviceStatus](r)
+		if err != nil {
+			return err
+		}
+		a.devices = devices
+	default:
+		return fmt.Errorf("unknown kind of record %d: the peer runs another version", r.Kind)
+	}
+	return nil
+}
+
+// status returns the state of the devices as the active node sees them.
+func (a *area) status() []acquisition.DeviceStatus {
+	a.mu.Lock()
+	active := a.active
+	known := slices.Clone(a.devices)
+	a.mu.Unlock()
+	if active {
+		return a.group.Status()
+	}
+	return known
+}

@@ -1,0 +1,300 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strconv"
+	"time"
+
+	"scada/acquisition"
+	"scada/alarms"
+	"scada/history/journal"
+	"scada/redundancy"
+	"scada/web"
+	"scada/web/api"
+)
+
+// backend is the server as HTTP and WebSocket clients see it.
+type backend struct{ *Server }
+
+var _ web.Backend = backend{}
+
+// Limits of what one request may ask for.
+const (
+	defaultAlarms = 1000
+	maxAlarms     = 10_000
+)
+
+// Node implements [web.Backend].
+func (b backend) Node() api.NodeInfo {
+	return api.NodeInfo{
+		Node: b.nodeName, Project: b.cfg.Project, Version: b.version, GoVersion: runtime.Version(), ConfigDigest: b.cfg.Digest,
+		StartedAt: b.started, Time: time.Now().UTC(), Tags: len(b.cfg.Tags), Devices: len(b.cfg.Devices),
+	}
+}
+
+// Role implements [web.Backend].
+func (b backend) Role() api.Pair {
+	st := b.pair.Status()
+	own, peer := b.ownNode(st), b.peerNode(st)
+	pair := api.Pair{Nodes: []api.Node{own, peer}}
+	slices.SortFunc(pair.Nodes, func(x, y api.Node) int { return cmp.Compare(x.Node, y.Node) })
+	if st.LastSwitch != nil {
+		pair.LastSwitch = switchJSON(st.LastSwitch)
+	}
+	return pair
+}
+
+func (b backend) ownNode(st redundancy.Status) api.Node {
+	n := api.Node{
+		Node: st.Node, Designation: b.designation(st.Node), Reachable: true, Version: st.Version, ConfigDigest: st.Digest,
+		Ready: st.FailoverReady, NotReady: notNil(slices.Concat(st.NotReady, b.mirrorProblems())), Score: st.Health.Score,
+		Backfill: b.backfill(),
+	}
+	n.Ready = n.Ready && len(n.NotReady) == 0
+	for _, a := range st.Areas {
+		n.Areas = append(n.Areas, api.Area{Area: a.Area, Role: a.Role.String(), Epoch: a.Epoch, Confirmed: a.Confirmed, Since: a.Since, Reason: a.Reason})
+		n.Mirror = mirrorJSON(n.Mirror, a.Mirror)
+	}
+	for _, p := range st.Paths {
+		n.Paths = append(n.Paths, api.Path{Name: p.Name, Up: p.Up, RTTms: milliseconds(p.RTT), Lost: p.Lost})
+	}
+	return n
+}
+
+// peerNode is the peer as it last told of itself; nothing of it is invented when it is silent.
+func (b backend) peerNode(st redundancy.Status) api.Node {
+	n := api.Node{
+		Node: b.cfg.Peer(b.nodeName), Designation: b.designation(b.cfg.Peer(b.nodeName)), Reachable: st.Peer.Reachable,
+		Version: st.Peer.Version, ConfigDigest: st.Peer.Digest, Score: st.Peer.Health.Score,
+		Ready: st.FailoverReady, NotReady: notNil(slices.Clone(st.Peer.Health.NotReady)),
+	}
+	if !st.Peer.Reachable {
+		n.NotReady = append(n.NotReady, "node "+n.Node+" is not reachable")
+	}
+	if st.Peer.Refused != "" {
+		n.NotReady = append(n.NotReady, st.Peer.Refused)
+	}
+	if st.Peer.Reachable && !st.Peer.DigestEqual {
+		n.NotReady = append(n.NotReady, "node "+n.Node+" runs another configuration ("+st.Peer.Digest+")")
+	}
+	n.Ready = n.Ready && len(n.NotReady) == 0
+	for _, a := range st.Peer.Areas {
+		n.Areas = append(n.Areas, api.Area{Area: a.Area, Role: a.Role.String(), Epoch: a.Epoch, Confirmed: a.Confirmed, Since: a.Since, Reason: a.Reason})
+		n.Mirror = mirrorJSON(n.Mirror, a.Mirror)
+	}
+	for _, p := range st.Paths {
+		n.Paths = append(n.Paths, api.Path{Name: p.Name, Up: p.Up, RTTms: milliseconds(p.RTT), Lost: p.Lost})
+	}
+	return n
+}
+
+func notNil(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// mirrorJSON adds an area to the sum a node shows: positions add up, the oldest lag counts.
+func mirrorJSON(sum api.Mirror, m redundancy.MirrorStatus) api.Mirror {
+	sum.AppliedSeq += m.AppliedSeq
+	sum.DurableSeq += m.DurableSeq
+	sum.LagMs = max(sum.LagMs, m.Lag.Milliseconds())
+	return sum
+}
+
+func switchJSON(s *redundancy.Switch) *api.Switch {
+	return &api.Switch{
+		Area: s.Area, From: s.From, To: s.To, At: s.At.UTC(), Kind: s.Kind.String(), Reason: s.Reason,
+		DetectMs: s.Detect.Milliseconds(), ActivateMs: s.Activate.Milliseconds(), FirstValueMs: s.FirstValue.Milliseconds(),
+		MissedSlots: int64(s.MissedSlots), Duplicates: int64(s.Duplicates),
+	}
+}
+
+// RoleCommand implements [web.Backend].
+func (b backend) RoleCommand(ctx context.Context, by web.Actor, cmd api.RoleCommand) (api.RoleResult, error) {
+	return b.roleCommand(ctx, by, cmd)
+}
+
+// Ready implements [web.Backend].
+func (b backend) Ready(string) (bool, []string) {
+	pair := b.Role()
+	var reasons []string
+	for _, n := range pair.Nodes {
+		reasons = append(reasons, n.NotReady...)
+	}
+	return b.pair.Status().FailoverReady && len(reasons) == 0, reasons
+}
+
+// Plant implements [web.Backend].
+func (b backend) Plant() *web.Plant { return b.plant }
+
+// WriteTag implements [web.Backend].
+func (b backend) WriteTag(ctx context.Context, by web.Actor, w web.Write) (api.WriteResult, error) {
+	return b.write(ctx, by, w)
+}
+
+// Devices implements [web.Backend].
+func (b backend) Devices() []api.Device {
+	var out []api.Device
+	st := b.pair.Status()
+	for _, name := range b.areaNames {
+		view := b.nodeName
+		if !slices.ContainsFunc(st.Areas, func(a redundancy.AreaStatus) bool { return a.Area == name && a.Role.String() == api.RoleActive }) {
+			view = b.cfg.Peer(b.nodeName)
+		}
+		for _, d := range b.areas[name].status() {
+			out = append(out, b.deviceJSON(name, view, d))
+		}
+	}
+	return out
+}
+
+func (b backend) deviceJSON(area, view string, d acquisition.DeviceStatus) api.Device {
+	c := d.Counters
+	j := api.Device{
+		Name: d.Device, Area: area, Driver: b.drivers[d.Device], Endpoint: d.Endpoint, Node: view, State: deviceState(d.State), Since: moment(d.Since),
+		Tags: d.Tags, LatencyMs: milliseconds(d.Response), Requests: c.Requests, Errors: c.Malformed + exceptions(c.Exceptions),
+		Timeouts: c.Timeouts, Overruns: c.Overruns, Reconnects: c.Reconnects, LastError: d.LastError, LastErrorAt: moment(d.LastErrorAt),
+	}
+	if c.Late+c.Malformed+c.Demotions > 0 {
+		j.Detail = fmt.Sprintf("late %d, malformed %d, demoted %d", c.Late, c.Malformed, c.Demotions)
+	}
+	return j
+}
+
+func exceptions(byCode map[uint8]uint64) (sum uint64) {
+	for _, n := range byCode {
+		sum += n
+	}
+	return sum
+}
+
+// deviceState says it in the words of the interface.
+func deviceState(s acquisition.State) string {
+	switch s {
+	case acquisition.Good, acquisition.Suspect:
+		return "connected"
+	case acquisition.Connecting, acquisition.Waiting:
+		return "connecting"
+	case acquisition.Demoted:
+		return "disconnected"
+	case acquisition.Stopped:
+		return "standby"
+	}
+	return s.String()
+}
+
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// Alarms implements [web.Backend].
+func (b backend) Alarms(_ context.Context, f api.AlarmFilter) (api.Alarms, error) {
+	var all []api.Alarm
+	for _, name := range b.areaNames {
+		if f.Area != "" && f.Area != name {
+			continue
+		}
+		for _, c := range b.areas[name].conditions(alarms.Filter{Tag: f.Tag}) {
+			j := alarmJSON(name, b.areas[name].unit(c.Tag), c)
+			if (c.State == alarms.StateNorm && !f.All) || (f.State != "" && j.State != f.State) || (f.MaxPriority > 0 && j.Priority > f.MaxPriority) {
+				continue
+			}
+			all = append(all, j)
+		}
+	}
+	slices.SortStableFunc(all, func(x, y api.Alarm) int {
+		return cmp.Or(cmp.Compare(x.Priority, y.Priority), cmp.Compare(nanos(y.Time), nanos(x.Time)))
+	})
+	return alarmPage(all, f)
+}
+
+func nanos(t *time.Time) int64 {
+	if t == nil {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func alarmPage(all []api.Alarm, f api.AlarmFilter) (api.Alarms, error) {
+	from := 0
+	if f.Cursor != "" {
+		n, err := strconv.Atoi(f.Cursor)
+		if err != nil || n < 0 || n > len(all) {
+			return api.Alarms{}, api.NewProblem(api.CodeBadRequest, "the cursor is not one of this list")
+		}
+		from = n
+	}
+	limit := f.Limit
+	if limit <= 0 {
+		limit = defaultAlarms
+	}
+	to := min(from+min(limit, maxAlarms), len(all))
+	page := api.Alarms{Alarms: all[from:to], Total: len(all)}
+	if page.Alarms == nil {
+		page.Alarms = []api.Alarm{}
+	}
+	if to < len(all) {
+		page.Next = strconv.Itoa(to)
+	}
+	return page, nil
+}
+
+// conditions returns the area's conditions of a filter.
+func (a *area) conditions(f alarms.Filter) []alarms.Condition {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.engine.Conditions(f)
+}
+
+// AlarmCommand implements [web.Backend].
+func (b backend) AlarmCommand(ctx context.Context, by web.Actor, cmd api.AlarmCommand) ([]api.AlarmResult, error) {
+	return b.alarmCommand(ctx, by, cmd)
+}
+
+// AlarmFeed implements [web.Backend].
+func (b backend) AlarmFeed() *web.Feed[api.AlarmChange] { return b.alarmFeed }
+
+// JournalFeed implements [web.Backend].
+func (b backend) JournalFeed() *web.Feed[api.JournalEntry] { return b.entryFeed }
+
+// Journal implements [web.Backend].
+func (b backend) Journal(_ context.Context, q api.JournalQuery) (api.Journal, error) {
+	page, err := b.journal.Query(journal.Query{
+		From: nanosOf(q.From), To: nanosOf(q.To), Class: journal.Class(q.Kind), Area: q.Area, Source: q.Source, User: q.User, Text: q.Text,
+		Descending: true, Limit: q.Limit, Cursor: q.Cursor,
+	})
+	if err != nil {
+		return api.Journal{}, err
+	}
+	out := api.Journal{Entries: make([]api.JournalEntry, 0, len(page.Entries)), Next: page.Next}
+	for _, e := range page.Entries {
+		out.Entries = append(out.Entries, entryJSON(e))
+	}
+	return out, nil
+}
+
+func nanosOf(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+// Audit implements [web.Backend].
+func (b backend) Audit(ev web.AuditEvent) {
+	e := b.newEntry(journal.ClassSession, ev.Event, "", ev.Actor.User, ev.Actor.User, ev.Detail)
+	e.Message = joinText(e.Message, "from "+ev.Actor.Remote)
+	b.areas[b.areaNames[0]].record(e)
+}

@@ -1,0 +1,360 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"scada/acquisition"
+	"scada/acquisition/tag"
+	"scada/alarms"
+	"scada/history/journal"
+	"scada/redundancy"
+	"scada/redundancy/role"
+	"scada/web"
+	"scada/web/api"
+)
+
+// writeRequest is a write as it travels from the standby to the active. The value is in the link's own form.
+type writeRequest struct {
+	Tag      string    `json:"tag"`
+	Value    []byte    `json:"value"`
+	By       string    `json:"by"`
+	Remote   string    `json:"remote"`
+	Deadline time.Time `json:"deadline"`
+	Epoch    uint64    `json:"epoch"`
+	Reason   string    `json:"reason"`
+}
+
+// writeAnswer is what came of it: a result or a refusal.
+type writeAnswer struct {
+	Result  api.WriteResult `json:"result"`
+	Problem *api.Problem    `json:"problem,omitempty"`
+}
+
+type alarmRequest struct {
+	By      string           `json:"by"`
+	Command api.AlarmCommand `json:"command"`
+}
+
+// write executes a write here or on the active node.
+func (s *Server) write(ctx context.Context, by web.Actor, w web.Write) (api.WriteResult, error) {
+	a := s.areas[w.Tag.Area]
+	req := writeRequest{
+		Tag: w.Tag.Name, Value: tag.AppendUpdate(nil, tag.Update{Tag: w.Tag.ID, Sample: tag.Sample{Value: w.Value}}),
+		By: by.User, Remote: by.Remote, Deadline: w.Deadline, Epoch: w.Epoch, Reason: w.Reason,
+	}
+	payload, err := request{Op: opWrite, Write: &req}.encode(nil)
+	if err != nil {
+		return api.WriteResult{}, err
+	}
+	ctx, cancel := context.WithDeadline(ctx, w.Deadline)
+	defer cancel()
+	b, err := s.pair.Forward(ctx, a.name, payload)
+	if err != nil {
+		return api.WriteResult{}, forwardProblem(err)
+	}
+	var ans writeAnswer
+	if err := json.Unmarshal(b, &ans); err != nil {
+		return api.WriteResult{}, fmt.Errorf("answer of the active node to a write: %w", err)
+	}
+	if ans.Problem != nil {
+		return api.WriteResult{}, ans.Problem
+	}
+	return ans.Result, nil
+}
+
+func forwardProblem(err error) error {
+	switch {
+	case errors.Is(err, redundancy.ErrNoPeer), errors.Is(err, redundancy.ErrNotActive):
+		return api.NewProblem(api.CodeNotActive, "no active node can be reached")
+	case errors.Is(err, context.DeadlineExceeded):
+		return api.NewProblem(api.CodeLate, "the active node did not answer in time: the outcome is unknown")
+	}
+	return err
+}
+
+// writeHere executes a write on this node, which is active for the tag's area or refuses.
+func (s *Server) writeHere(ctx context.Context, a *area, req writeRequest) writeAnswer {
+	u, _, err := tag.ReadUpdate(req.Value)
+	id, known := s.cfg.Lookup(req.Tag)
+	if err != nil || !known || s.cfg.Tags[id].Area != a.name || !s.cfg.Tags[id].Writable {
+		return writeAnswer{Problem: api.NewProblem(api.CodeNotFound, "tag %q cannot be written here", req.Tag)}
+	}
+	epoch, release, err := a.beginWrite(req)
+	if err != nil {
+		var p *api.Problem
+		if !errors.As(err, &p) {
+			p = api.NewProblem(api.CodeInternal, "%s", err)
+		}
+		return writeAnswer{Problem: p}
+	}
+	defer release()
+	def := s.cfg.Tags[id]
+	old := s.live.Get(id)
+	fence := func() error {
+		if !time.Now().Before(req.Deadline) {
+			return errors.New("the deadline has passed")
+		}
+		if !s.pair.MayWrite(a.name) {
+			return errors.New("this node may not write: its lease is over")
+		}
+		return nil
+	}
+	res := a.group.Write(ctx, def.Device, acquisition.Write{Tag: id, Value: u.Value, Fence: fence})
+	s.journalWrite(a, def, req, epoch, old, u.Value, res)
+	return s.writeOutcome(def, epoch, u.Value, res)
+}
+
+// beginWrite counts a write as under way: a hand-back waits for it.
+func (a *area) beginWrite(req writeRequest) (epoch uint64, release func(), err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case !a.active:
+		return 0, nil, api.NewProblem(api.CodeNotActive, "this node is not active for area %s", a.name)
+	case req.Epoch != 0 && req.Epoch != a.epoch:
+		return 0, nil, api.NewProblem(api.CodeWrongEpoch, "area %s has epoch %d, the write %d", a.name, a.epoch, req.Epoch)
+	case !time.Now().Before(req.Deadline):
+		return 0, nil, api.NewProblem(api.CodeLate, "the deadline has passed")
+	}
+	a.writes++
+	return a.epoch, func() {
+		a.mu.Lock()
+		a.writes--
+		a.mu.Unlock()
+	}, nil
+}
+
+func (s *Server) journalWrite(a *area, def tag.Definition, req writeRequest, epoch uint64, old tag.Sample, value tag.Value, res acquisition.WriteResult) {
+	e := s.newEntry(journal.ClassWrite, "write", a.name, def.Name, req.By, req.Reason)
+	e.Tag, e.Epoch, e.Old, e.New, e.Result = def.Name, epoch, old.Value.String(), value.String(), res.Outcome.String()
+	if res.Err != nil {
+		e.Message = joinText(e.Message, res.Err.Error())
+	}
+	a.record(e)
+}
+
+func joinText(a, b string) string {
+	if a != "" && b != "" {
+		a += ": "
+	}
+	a += b
+	return a[:min(len(a), alarms.MaxText)]
+}
+
+func (s *Server) writeOutcome(def tag.Definition, epoch uint64, value tag.Value, res acquisition.WriteResult) writeAnswer {
+	r := api.WriteResult{Tag: def.Name, Value: valueJSON(value), Time: time.Now().UTC(), Node: s.nodeName, Epoch: epoch}
+	if !res.ReadBack.Value.IsNone() {
+		r.ReadBack, r.Quality = valueJSON(res.ReadBack.Value), res.ReadBack.Quality.String()
+	}
+	if res.Err != nil {
+		r.Detail = res.Err.Error()
+	}
+	switch res.Outcome {
+	case acquisition.Confirmed:
+		r.Result = api.WriteConfirmed
+	case acquisition.Mismatch:
+		r.Result = api.WriteUnconfirmed
+	case acquisition.Unknown:
+		r.Result = api.WriteUnknown
+	case acquisition.Refused:
+		return writeAnswer{Problem: api.NewProblem(api.CodeNoLease, "%s", r.Detail)}
+	case acquisition.Rejected:
+		return writeAnswer{Problem: api.NewProblem(api.CodeDevice, "%s", r.Detail)}
+	}
+	return writeAnswer{Result: r}
+}
+
+// alarmCommand executes a command on alarms, each in the area it belongs to, here or on the active node.
+func (s *Server) alarmCommand(ctx context.Context, by web.Actor, cmd api.AlarmCommand) ([]api.AlarmResult, error) {
+	perArea := map[string][]api.AlarmRef{}
+	results := map[string]api.AlarmResult{}
+	for _, ref := range cmd.Alarms {
+		if name, ok := s.alarmArea(ref.ID); ok {
+			perArea[name] = append(perArea[name], ref)
+		} else {
+			results[ref.ID] = api.AlarmResult{ID: ref.ID, Result: string(alarms.ResultUnknownCondition)}
+		}
+	}
+	for name, refs := range perArea {
+		part := cmd
+		part.Alarms = refs
+		done, err := s.forwardAlarm(ctx, name, alarmRequest{By: by.User, Command: part})
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range done {
+			results[r.ID] = r
+		}
+	}
+	out := make([]api.AlarmResult, 0, len(cmd.Alarms))
+	for _, ref := range cmd.Alarms {
+		out = append(out, results[ref.ID])
+	}
+	return out, nil
+}
+
+func (s *Server) forwardAlarm(ctx context.Context, area string, req alarmRequest) ([]api.AlarmResult, error) {
+	payload, err := request{Op: opAlarm, Alarm: &req}.encode(nil)
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.pair.Forward(ctx, area, payload)
+	if err != nil {
+		return nil, forwardProblem(err)
+	}
+	var results []api.AlarmResult
+	if err := json.Unmarshal(b, &results); err != nil {
+		return nil, fmt.Errorf("answer of the active node to an alarm command: %w", err)
+	}
+	return results, nil
+}
+
+// alarmHere executes an alarm command on the active node and waits until the standby has it.
+func (s *Server) alarmHere(ctx context.Context, a *area, req alarmRequest) ([]api.AlarmResult, error) {
+	var out []api.AlarmResult
+	var last *commitment
+	for _, ref := range req.Command.Alarms {
+		result, c, err := a.command(alarms.Command{
+			Kind: alarmKind(req.Command), Condition: ref.ID, Occurrence: ref.Occurrence, By: req.By, Comment: req.Command.Comment,
+			For: time.Duration(req.Command.ForS) * time.Second,
+		})
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			last = c
+		}
+		out = append(out, api.AlarmResult{ID: ref.ID, Result: string(result)})
+	}
+	if last == nil {
+		return out, nil
+	}
+	done, err := last.wait(ctx)
+	for i := range out {
+		if out[i].Result != string(alarms.ResultOK) {
+			continue
+		}
+		switch {
+		case err != nil:
+			out[i].Result, out[i].Detail = string(alarms.ResultUnconfirmed), err.Error()
+		case done == redundancy.Solo && s.peerReachable():
+			out[i].Result = string(alarms.ResultUnconfirmed)
+		case done == redundancy.Solo:
+			out[i].Result = string(alarms.ResultOKSolo)
+		}
+	}
+	return out, nil
+}
+
+func alarmKind(cmd api.AlarmCommand) alarms.CommandKind {
+	if cmd.Command == api.AlarmShelve && cmd.OneShot {
+		return alarms.CommandShelveOneShot
+	}
+	return map[string]alarms.CommandKind{
+		api.AlarmAck: alarms.CommandAck, api.AlarmReset: alarms.CommandReset, api.AlarmShelve: alarms.CommandShelve,
+		api.AlarmUnshelve: alarms.CommandUnshelve, api.AlarmComment: alarms.CommandComment, api.AlarmOOS: alarms.CommandOOS,
+		api.AlarmRTS: alarms.CommandRTS,
+	}[cmd.Command]
+}
+
+// roleCommand changes roles, area by area.
+func (s *Server) roleCommand(ctx context.Context, by web.Actor, cmd api.RoleCommand) (api.RoleResult, error) {
+	names := []string{cmd.Area}
+	if cmd.Area == "" {
+		names = s.areaNames
+	}
+	reason := by.User + ": " + cmd.Verb
+	if cmd.Reason != "" {
+		reason = by.User + ": " + cmd.Reason
+	}
+	for _, name := range names {
+		e := s.newEntry(journal.ClassRole, cmd.Verb, name, s.nodeName, by.User, cmd.Reason)
+		err := s.roleVerb(ctx, name, reason, cmd)
+		e.Result = "done"
+		if err != nil {
+			e.Result, e.Message = "refused", joinText(e.Message, err.Error())
+		}
+		s.areas[name].record(e)
+		if err != nil {
+			return api.RoleResult{}, roleProblem(err)
+		}
+	}
+	res := api.RoleResult{Result: "done"}
+	if sw := s.pair.Status().LastSwitch; sw != nil && cmd.Verb != api.VerbMaintenance && cmd.Verb != api.VerbRelease {
+		res.Switch = switchJSON(sw)
+	}
+	return res, nil
+}
+
+func (s *Server) roleVerb(ctx context.Context, area, reason string, cmd api.RoleCommand) error {
+	switch cmd.Verb {
+	case api.VerbSwitch:
+		return s.pair.Switch(ctx, area, reason)
+	case api.VerbTake:
+		if !cmd.Force {
+			return fmt.Errorf("%w: taking a role from a node that may be active needs force", redundancy.ErrRefused)
+		}
+		return s.pair.Take(area, reason)
+	case api.VerbRelease:
+		return s.pair.Release(area, reason)
+	case api.VerbMaintenance:
+		return s.pair.Maintenance(area, cmd.On, reason)
+	case api.VerbDrill:
+		return s.drill(ctx, area, reason)
+	}
+	return fmt.Errorf("%w: unknown verb %q", redundancy.ErrRefused, cmd.Verb)
+}
+
+// drillPause is how long the other node acts in a drill: long enough for its first values and a look at the record.
+const drillPause = 3 * time.Second
+
+// drill moves the area to the other node and back.
+func (s *Server) drill(ctx context.Context, area, reason string) error {
+	if err := s.pair.Drill(ctx, area, reason); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(drillPause):
+	}
+	for {
+		err := s.pair.Drill(ctx, area, reason+", and back")
+		if err == nil || !errors.Is(err, redundancy.ErrRefused) || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the area could not be moved back: %w", err)
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func roleProblem(err error) error {
+	switch {
+	case errors.Is(err, redundancy.ErrRefused):
+		return api.NewProblem(api.CodeNotReady, "%s", err)
+	case errors.Is(err, redundancy.ErrNoPeer), errors.Is(err, redundancy.ErrNotActive):
+		return api.NewProblem(api.CodeNotActive, "%s", err)
+	case errors.Is(err, redundancy.ErrUnknownArea):
+		return api.NewProblem(api.CodeNotFound, "%s", err)
+	}
+	return err
+}
+
+// isStandby reports whether this node mirrors the area now.
+func (s *Server) isStandby(area string) bool {
+	for _, st := range s.pair.Status().Areas {
+		if st.Area == area {
+			return st.Role == role.Standby
+		}
+	}
+	return false
+}
+
+func (s *Server) peerReachable() bool { return s.pair.Status().Peer.Reachable }

@@ -1,0 +1,406 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"scada/history"
+	"scada/history/journal"
+)
+
+// Bounds of one healing.
+const (
+	healMargin     = time.Minute // entries and samples on their way when the nodes last agreed
+	healStep       = 24 * time.Hour
+	pushEntries    = 100
+	maxOutbox      = 10_000
+	healTimeout    = 30 * time.Second // of one request
+	healRetry      = 5 * time.Second
+	agreedFileMode = 0o600
+)
+
+// healer makes the archives of both nodes equal after one of them was away. It runs on the standby, after the snapshot
+// has joined it to the stream: from there on everything arrives by the stream, and what lies before is compared and
+// exchanged in both directions. Both archives are sets, so doing it twice changes nothing, and nothing is ever dropped.
+type healer struct {
+	s    *Server
+	area string
+
+	wake    chan struct{}
+	mu      sync.Mutex
+	outbox  []journal.Entry // of this standby, not yet told to the active
+	news    chan struct{}   // the outbox is not empty
+	left    atomic.Int64    // windows still to be exchanged
+	checked atomic.Pointer[time.Time]
+}
+
+func (s *Server) heal(area string) {
+	select {
+	case s.healers[area].wake <- struct{}{}:
+	default:
+	}
+}
+
+// run heals whenever it is asked to, until ctx ends.
+func (h *healer) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-h.news:
+			if h.pushOutbox(ctx) {
+				continue
+			}
+		case <-h.wake:
+		}
+		for h.once(ctx) {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(healRetry):
+			}
+		}
+	}
+}
+
+// tell has entries made on this standby brought to the active. What cannot be told now is found by the next healing.
+func (h *healer) tell(entries []journal.Entry) {
+	h.mu.Lock()
+	if len(h.outbox) < maxOutbox {
+		h.outbox = append(h.outbox, entries...)
+	}
+	h.mu.Unlock()
+	select {
+	case h.news <- struct{}{}:
+	default:
+	}
+}
+
+// pushOutbox reports whether the active has everything now.
+func (h *healer) pushOutbox(ctx context.Context) bool {
+	h.mu.Lock()
+	entries := h.outbox
+	h.outbox = nil
+	h.mu.Unlock()
+	for len(entries) > 0 && h.s.isStandby(h.area) {
+		n := min(len(entries), pushEntries)
+		if h.pushEntries(ctx, entries[:n]) != nil {
+			return false
+		}
+		entries = entries[n:]
+	}
+	return true
+}
+
+// once heals and reports whether it has to be tried again.
+func (h *healer) once(ctx context.Context) (again bool) {
+	began := time.Now()
+	from := h.s.agreed.get(h.area)
+	entries, err := h.journal(ctx, from, began.UnixNano())
+	samples := 0
+	if err == nil {
+		samples, err = h.history(ctx, from, began.UnixNano())
+	}
+	if err != nil {
+		if ctx.Err() == nil && h.s.isStandby(h.area) {
+			h.s.log.Warn("The archives could not be compared with the other node", "area", h.area, "error", err)
+			return true
+		}
+		return false
+	}
+	h.left.Store(0)
+	h.checked.Store(&began)
+	h.s.agreed.set(h.area, began.UnixNano())
+	if entries > 0 || samples > 0 {
+		h.s.log.Info("The archives were made equal", "area", h.area, "entries", entries, "samples", samples, "took", time.Since(began))
+	}
+	return false
+}
+
+type journalRequest struct {
+	From, To int64
+	Cursor   string
+}
+
+type historyRequest struct {
+	From, To int64
+	Window   time.Time
+	After    string
+}
+
+func (h *healer) ask(ctx context.Context, req request, body []byte) ([]byte, error) {
+	payload, err := req.encode(body)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, healTimeout)
+	defer cancel()
+	answer, err := h.s.pair.Forward(ctx, h.area, payload)
+	if err != nil {
+		return nil, fmt.Errorf("asking the active node (%s): %w", req.Op, err)
+	}
+	return answer, nil
+}
+
+// journal exchanges the entries of [from, to) a step at a time, so that memory is bounded whatever the time apart.
+func (h *healer) journal(ctx context.Context, from, to int64) (moved int, err error) {
+	for ; from < to; from += int64(healStep) {
+		n, err := h.journalStep(ctx, from, min(from+int64(healStep), to))
+		if moved += n; err != nil {
+			return moved, err
+		}
+		if from == 0 { // never agreed: there is nothing before the first entry of either node
+			first, err := h.firstEntry(ctx, to)
+			if err != nil {
+				return moved, err
+			}
+			from = max(first-int64(healStep), 0)
+		}
+	}
+	return moved, nil
+}
+
+func (h *healer) journalStep(ctx context.Context, from, to int64) (moved int, err error) {
+	theirs := map[string]bool{}
+	req := journalRequest{From: from, To: to}
+	for more := true; more; more = req.Cursor != "" {
+		page, err := h.pullEntries(ctx, req)
+		if err != nil {
+			return moved, err
+		}
+		for _, e := range page.Entries {
+			theirs[e.Key.String()] = true
+		}
+		if err := h.s.journal.Append(page.Entries...); err != nil {
+			return moved, err
+		}
+		req.Cursor = page.Next
+	}
+	moved = len(theirs)
+	q := journal.Query{From: from, To: to, Limit: pushEntries}
+	for more := true; more; more = q.Cursor != "" {
+		page, err := h.s.journal.Query(q)
+		if err != nil {
+			return moved, err
+		}
+		var missing []journal.Entry
+		for _, e := range page.Entries {
+			if !theirs[e.Key.String()] {
+				missing = append(missing, e)
+			}
+		}
+		if err := h.pushEntries(ctx, missing); err != nil {
+			return moved, err
+		}
+		moved += len(missing)
+		q.Cursor = page.Next
+	}
+	return moved, nil
+}
+
+func (h *healer) pullEntries(ctx context.Context, req journalRequest) (journal.Page, error) {
+	var page journal.Page
+	answer, err := h.ask(ctx, request{Op: opJournalPull, Journal: &req}, nil)
+	if err == nil {
+		err = json.Unmarshal(answer, &page)
+	}
+	return page, err
+}
+
+func (h *healer) pushEntries(ctx context.Context, entries []journal.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	body, err := json.Marshal(entries)
+	if err == nil {
+		_, err = h.ask(ctx, request{Op: opJournalPush}, body)
+	}
+	return err
+}
+
+// firstEntry returns the time of the oldest entry on either node.
+func (h *healer) firstEntry(ctx context.Context, none int64) (int64, error) {
+	first := none
+	theirs, err := h.pullEntries(ctx, journalRequest{From: 1, To: none})
+	if err != nil {
+		return 0, err
+	}
+	ours, err := h.s.journal.Query(journal.Query{Limit: 1})
+	if err != nil {
+		return 0, err
+	}
+	for _, page := range []journal.Page{theirs, ours} {
+		if len(page.Entries) > 0 {
+			first = min(first, page.Entries[0].Time)
+		}
+	}
+	return first, nil
+}
+
+func (s *Server) journalPull(req journalRequest) ([]byte, error) {
+	page, err := s.journal.Query(journal.Query{From: req.From, To: req.To, Cursor: req.Cursor, Limit: pushEntries})
+	return answer(page, err)
+}
+
+func (s *Server) journalPush(body []byte) ([]byte, error) {
+	var entries []journal.Entry
+	if err := json.Unmarshal(body, &entries); err != nil {
+		return nil, fmt.Errorf("journal entries of the other node: %w", err)
+	}
+	if err := s.journal.Append(entries...); err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		s.entryFeed.Append(entryJSON(e))
+	}
+	return nil, nil
+}
+
+// history exchanges the windows whose digests differ.
+func (h *healer) history(ctx context.Context, from, to int64) (moved int, err error) {
+	answer, err := h.ask(ctx, request{Op: opHistoryWindows, History: &historyRequest{From: from, To: to}}, nil)
+	if err != nil {
+		return 0, err
+	}
+	var theirs []history.WindowDigest
+	if err := json.Unmarshal(answer, &theirs); err != nil {
+		return 0, fmt.Errorf("digests of the active node: %w", err)
+	}
+	ours, err := h.s.store.Windows(ctx, from, to)
+	if err != nil {
+		return 0, err
+	}
+	differ := differences(ours, theirs)
+	for i := len(differ) - 1; i >= 0; i-- { // the newest first: it is what operators look at
+		h.left.Store(int64(i + 1))
+		n, err := h.window(ctx, differ[i])
+		if moved += n; err != nil {
+			return moved, err
+		}
+	}
+	return moved, nil
+}
+
+// differences returns the windows, oldest first, that one of the two lacks or has otherwise.
+func differences(a, b []history.WindowDigest) []time.Time {
+	known := map[time.Time]history.Digest{}
+	for _, w := range a {
+		known[w.Window] = w.Digest
+	}
+	var out []time.Time
+	for _, w := range b {
+		if d, ok := known[w.Window]; !ok || d != w.Digest {
+			out = append(out, w.Window)
+		}
+		delete(known, w.Window)
+	}
+	for w := range known {
+		out = append(out, w)
+	}
+	for i := 1; i < len(out); i++ {
+		for j := i; j > 0 && out[j].Before(out[j-1]); j-- {
+			out[j], out[j-1] = out[j-1], out[j]
+		}
+	}
+	return out
+}
+
+// window exchanges one window: what the active has comes here, what is here goes there.
+func (h *healer) window(ctx context.Context, window time.Time) (moved int, err error) {
+	for after := ""; ; {
+		answer, err := h.ask(ctx, request{Op: opHistoryPull, History: &historyRequest{Window: window, After: after}}, nil)
+		if err != nil {
+			return moved, err
+		}
+		next, data, ok := strings.Cut(string(answer), "\n")
+		if !ok {
+			return moved, errors.New("a piece of history without its head")
+		}
+		n, err := h.s.store.Import(ctx, []byte(data))
+		if moved += n; err != nil {
+			return moved, err
+		}
+		if after = next; after == "" {
+			break
+		}
+	}
+	for after := ""; ; {
+		data, next, err := h.s.store.Export(ctx, window, after)
+		if err != nil {
+			return moved, err
+		}
+		if _, err := h.ask(ctx, request{Op: opHistoryPush}, data); err != nil {
+			return moved, err
+		}
+		if after = next; after == "" {
+			return moved, nil
+		}
+	}
+}
+
+func (s *Server) historyWindows(ctx context.Context, req historyRequest) ([]byte, error) {
+	windows, err := s.store.Windows(ctx, req.From, req.To)
+	return answer(windows, err)
+}
+
+func (s *Server) historyPull(ctx context.Context, req historyRequest) ([]byte, error) {
+	data, next, err := s.store.Export(ctx, req.Window, req.After)
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte(next+"\n"), data...), nil
+}
+
+func (s *Server) historyPush(ctx context.Context, body []byte) ([]byte, error) {
+	added, err := s.store.Import(ctx, body)
+	return answer(added, err)
+}
+
+// agreement remembers, over restarts, until when the archives of both nodes are known to be equal, area by area.
+type agreement struct {
+	path string
+
+	mu    sync.Mutex
+	until map[string]int64
+}
+
+func openAgreement(dir string) *agreement {
+	a := &agreement{path: filepath.Join(dir, "agreed.json"), until: map[string]int64{}}
+	b, err := os.ReadFile(a.path)
+	if err == nil {
+		err = json.Unmarshal(b, &a.until)
+	}
+	if err != nil {
+		// Missing or torn, it costs one comparison of everything, not a start.
+		a.until = map[string]int64{}
+	}
+	return a
+}
+
+func (a *agreement) get(area string) int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return max(a.until[area]-int64(healMargin), 0)
+}
+
+// set remembers the instant. It is written beside and moved into place: a torn file would only cost time.
+func (a *agreement) set(area string, until int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.until[area] = until
+	b, err := json.Marshal(a.until)
+	if err != nil {
+		return
+	}
+	if os.WriteFile(a.path+".new", b, agreedFileMode) == nil {
+		_ = os.Rename(a.path+".new", a.path) // the next agreement writes it again
+	}
+}

@@ -1,0 +1,115 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"time"
+
+	"scada/acquisition/live"
+	"scada/acquisition/tag"
+	"scada/web"
+	"scada/web/api"
+	"scada/web/uaserver"
+)
+
+// uaWriteWithin bounds a write of an OPC UA client, whose requests carry no deadline of the process.
+const uaWriteWithin = 10 * time.Second
+
+// uaBackend is the server as OPC UA clients see it.
+type uaBackend struct{ *Server }
+
+var _ uaserver.Backend = uaBackend{}
+
+// Tags implements [uaserver.Backend].
+func (b uaBackend) Tags() []tag.Definition { return b.cfg.Tags }
+
+// Live implements [uaserver.Backend].
+func (b uaBackend) Live() *live.Table { return b.live }
+
+// ServiceLevel implements [uaserver.Backend].
+func (b uaBackend) ServiceLevel() byte { return b.serviceLevel() }
+
+// Servers implements [uaserver.Backend].
+func (b uaBackend) Servers() []uaserver.ServerInfo {
+	var out []uaserver.ServerInfo
+	for _, name := range b.nodeNames {
+		n := b.cfg.Nodes[name]
+		if n.OPCUA == "" {
+			continue
+		}
+		out = append(out, uaserver.ServerInfo{
+			ApplicationURI: applicationURI(b.cfg.Project, name), Name: b.cfg.Project + " " + name, EndpointURLs: []string{"opc.tcp://" + n.OPCUA},
+		})
+	}
+	return out
+}
+
+func applicationURI(project, node string) string { return "urn:scada:" + project + ":" + node }
+
+// Authenticate implements [uaserver.Backend]: the users are those of the web.
+func (b uaBackend) Authenticate(ctx context.Context, user, password string) (uaserver.User, error) {
+	who, err := b.web.Authenticate(ctx, user, password, "opc ua")
+	if err != nil {
+		return uaserver.User{}, fmt.Errorf("%w: %w", uaserver.ErrUserAccessDenied, err)
+	}
+	return uaserver.User{Name: user, MayWrite: who.Role.May(web.TagWrite)}, nil
+}
+
+// Write implements [uaserver.Backend].
+func (b uaBackend) Write(ctx context.Context, user uaserver.User, id tag.ID, value tag.Value) error {
+	if int(id) >= len(b.cfg.Tags) || !b.cfg.Tags[id].Writable {
+		return uaserver.ErrNotWritable
+	}
+	def := b.cfg.Tags[id]
+	if n := value.Number(); !def.Range.IsZero() && def.Type != tag.TypeString && (n < def.Range.Low || n > def.Range.High) {
+		return uaserver.ErrOutOfRange
+	}
+	res, err := b.write(ctx, web.Actor{User: user.Name, Remote: "opc ua"}, web.Write{Tag: def, Value: value, Deadline: time.Now().Add(uaWriteWithin)})
+	var p *api.Problem
+	switch {
+	case err == nil && res.Result == api.WriteConfirmed:
+		return nil
+	case err == nil:
+		return uaserver.WithStatus(uncertainOutcome, fmt.Errorf("%s: %s", res.Result, res.Detail))
+	case !errors.As(err, &p):
+		return err
+	}
+	switch p.Code {
+	case api.CodeNotActive, api.CodeNoLease:
+		return fmt.Errorf("%w: %s", uaserver.ErrInvalidState, p.Detail)
+	case api.CodeDevice:
+		return fmt.Errorf("%w: %s", uaserver.ErrNoCommunication, p.Detail)
+	case api.CodeLate:
+		return fmt.Errorf("%w: %s", uaserver.ErrTimeout, p.Detail)
+	}
+	return p
+}
+
+// uncertainOutcome is Uncertain: the value was sent and could not be verified.
+const uncertainOutcome tag.Quality = 0x40000000
+
+func (s *Server) newUAServer(node string) (*uaserver.Server, error) {
+	n := s.cfg.Nodes[node]
+	uri := applicationURI(s.cfg.Project, node)
+	dir := filepath.Join(n.Data, "pki")
+	host, _, err := net.SplitHostPort(n.OPCUA)
+	if err != nil {
+		return nil, fmt.Errorf("opc ua server: %w", err)
+	}
+	identity, err := uaserver.LoadOrCreateCertificate(dir, uri, append([]string{host}, s.cfg.OPCUA.Hosts...))
+	if err != nil {
+		return nil, fmt.Errorf("opc ua server: %w", err)
+	}
+	trust, err := uaserver.OpenTrustList(dir, false)
+	if err != nil {
+		return nil, fmt.Errorf("opc ua server: %w", err)
+	}
+	return uaserver.New(uaserver.Config{
+		Project: s.cfg.Project, ApplicationURI: uri, ApplicationName: s.cfg.Project + " " + node, SoftwareVersion: s.version,
+		EndpointURL: "opc.tcp://" + n.OPCUA, Identity: identity, Trust: trust, AllowNone: s.cfg.OPCUA.AllowNone,
+		AllowAnonymous: s.cfg.OPCUA.Anonymous, Logger: s.log.With("component", "opcua-server"),
+	}, uaBackend{s})
+}

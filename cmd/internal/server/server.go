@@ -1,0 +1,425 @@
+// Package server is the composition root: it makes one node of the pair out of the rooms of this repository.
+//
+// [New] builds and binds everything and registers its teardown at once; [Server.Run] serves until its context ends and
+// tears down in reverse. Nothing here is global: tests run both nodes in one process.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"scada/acquisition"
+	"scada/acquisition/live"
+	"scada/acquisition/modbus"
+	"scada/acquisition/opcua"
+	"scada/acquisition/tag"
+	"scada/alarms"
+	"scada/cmd/internal/config"
+	"scada/history"
+	"scada/history/journal"
+	"scada/redundancy"
+	"scada/redundancy/role"
+	"scada/web"
+	"scada/web/api"
+	"scada/web/ui"
+)
+
+// feedSize is how many alarm transitions and journal entries a client may fall behind before it starts afresh.
+const feedSize = 20_000
+
+// Options is what differs between a process, a test bubble and a namespace.
+type Options struct {
+	Config  *config.Config
+	Node    string
+	Version string
+	Log     *slog.Logger
+	Dial    func(ctx context.Context, network, address string) (net.Conn, error) // nil: the real network
+	Listen  func(network, address string) (net.Listener, error)                  // nil: the real network
+}
+
+// Server is one node.
+type Server struct {
+	*lifecycle
+	cfg      *config.Config
+	nodeName string
+	version  string
+	log      *slog.Logger
+	started  time.Time
+
+	live      *live.Table
+	plant     *web.Plant
+	store     *history.Store
+	journal   *journal.Journal
+	pair      *redundancy.Node
+	web       *web.Server
+	alarmFeed *web.Feed[api.AlarmChange]
+	entryFeed *web.Feed[api.JournalEntry]
+	agreed    *agreement
+
+	areas     map[string]*area
+	areaNames []string
+	nodeNames []string
+	healers   map[string]*healer
+	drivers   map[string]string // device -> driver
+	alarmsOf  map[string]string // condition -> area
+	health    atomic.Pointer[redundancy.Health]
+
+	problemMu sync.Mutex
+	problems  map[string]string // area -> why it is not mirrored
+}
+
+// New builds a node. On an error everything built so far is torn down.
+func New(opts Options) (*Server, error) {
+	cfg := opts.Config
+	node, ok := cfg.Nodes[opts.Node]
+	if !ok {
+		return nil, fmt.Errorf("the configuration has no node %q", opts.Node)
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Listen == nil {
+		opts.Listen = net.Listen
+	}
+	log := opts.Log.With("node", opts.Node)
+	s := &Server{
+		lifecycle: newLifecycle(log), cfg: cfg, nodeName: opts.Node, version: opts.Version, log: log, started: time.Now().UTC(),
+		live: live.New(len(cfg.Tags)), areas: map[string]*area{}, healers: map[string]*healer{}, drivers: map[string]string{},
+		alarmsOf: map[string]string{}, problems: map[string]string{}, nodeNames: slices.Sorted(maps.Keys(cfg.Nodes)),
+		alarmFeed: web.NewFeed[api.AlarmChange](feedSize), entryFeed: web.NewFeed[api.JournalEntry](feedSize),
+	}
+	s.plant = &web.Plant{Tags: cfg.Tags, Live: s.live, Pages: pages(cfg)}
+	s.health.Store(&redundancy.Health{})
+	if err := s.build(opts, node); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	return s, nil
+}
+
+// build makes the parts from the bottom up; each registers its teardown the moment it exists.
+func (s *Server) build(opts Options, node config.Node) error {
+	if err := os.MkdirAll(node.Data, 0o750); err != nil {
+		return fmt.Errorf("creating the data folder: %w", err)
+	}
+	if err := s.openArchives(node); err != nil {
+		return err
+	}
+	if err := s.buildAreas(opts, node); err != nil {
+		return err
+	}
+	if err := s.buildPair(opts, node); err != nil {
+		return err
+	}
+	if err := s.buildWeb(opts, node); err != nil {
+		return err
+	}
+	return s.start(opts, node)
+}
+
+func (s *Server) openArchives(node config.Node) error {
+	store, err := history.Open(filepath.Join(node.Data, "history"), history.Options{
+		Tags: s.cfg.Tags, Retention: s.cfg.History.Raw, MaxDisk: s.cfg.History.MaxDisk, Logger: s.log.With("component", "history"),
+	})
+	if err != nil {
+		return fmt.Errorf("opening the history: %w", err)
+	}
+	s.store = store
+	s.onStop("history", func(context.Context) error { return store.Close() })
+	j, err := journal.Open(filepath.Join(node.Data, "journal.db"), journal.Options{})
+	if err != nil {
+		return fmt.Errorf("opening the journal: %w", err)
+	}
+	s.journal = j
+	s.onStop("journal", func(context.Context) error { return j.Close() })
+	s.agreed = openAgreement(node.Data)
+	return nil
+}
+
+// pages are the tags of named pages: everything writable or alarmed is on the overview.
+func pages(cfg *config.Config) map[string][]string {
+	overview := map[string]bool{}
+	for _, a := range cfg.Alarms.Alarms {
+		overview[a.Tag] = true
+	}
+	for _, t := range cfg.Tags {
+		if t.Writable {
+			overview[t.Name] = true
+		}
+	}
+	delete(overview, "")
+	return map[string][]string{"overview": slices.Sorted(maps.Keys(overview))}
+}
+
+func (s *Server) buildAreas(opts Options, node config.Node) error {
+	for _, a := range s.cfg.Areas {
+		s.areaNames = append(s.areaNames, a.Name)
+		area, err := s.buildArea(a.Name, opts, node)
+		if err != nil {
+			return fmt.Errorf("area %s: %w", a.Name, err)
+		}
+		h := &healer{s: s, area: a.Name, wake: make(chan struct{}, 1), news: make(chan struct{}, 1)}
+		area.tell = h.tell
+		s.areas[a.Name], s.healers[a.Name] = area, h
+	}
+	return nil
+}
+
+func (s *Server) buildArea(name string, opts Options, node config.Node) (*area, error) {
+	a := &area{
+		name: name, node: s.nodeName, log: s.log, live: s.live, store: s.store, digest: s.cfg.Digest, wake: make(chan struct{}, 1),
+		unit: s.unit, lastAt: time.Time{},
+	}
+	var own []tag.Definition
+	for _, t := range s.cfg.Tags {
+		if t.Area == name {
+			own = append(own, t)
+			a.ids = append(a.ids, t.ID)
+		}
+	}
+	cfg := alarms.Config{FirstScanGrace: s.cfg.Alarms.FirstScanGrace}
+	for _, def := range s.cfg.Alarms.Alarms {
+		if def.Area == name {
+			cfg.Alarms = append(cfg.Alarms, def)
+			a.inputs = append(a.inputs, s.inputsOf(def)...)
+		}
+	}
+	slices.Sort(a.inputs)
+	a.inputs = slices.Compact(a.inputs)
+	var err error
+	if a.engine, err = alarms.New(cfg, s.cfg.Lookup); err != nil {
+		return nil, err
+	}
+	for _, c := range a.engine.Conditions(alarms.Filter{}) {
+		s.alarmsOf[c.ID] = name
+	}
+	sources, err := s.sources(name, opts, node)
+	if err != nil {
+		return nil, err
+	}
+	a.group, err = acquisition.NewGroup(sources, func(f acquisition.FirstGood) { s.pair.FirstValue(name, lastGood(f)) })
+	a.proof = newProof(own, func(missed, duplicates int) { s.pair.Proof(name, missed, duplicates) })
+	return a, err
+}
+
+// lastGood is when the last device that answers had delivered its first values.
+func lastGood(f acquisition.FirstGood) time.Time {
+	at := f.Started
+	for _, d := range f.Devices {
+		if d.Err == nil && d.At.After(at) {
+			at = d.At
+		}
+	}
+	return at
+}
+
+// inputsOf returns the tags an alarm is judged on.
+func (s *Server) inputsOf(def alarms.Definition) []tag.ID {
+	names := append([]string{def.Tag, def.Setpoint, def.Target, def.SuppressTag}, def.Tags...)
+	for _, l := range def.Limits {
+		names = append(names, l.Tag)
+	}
+	var ids []tag.ID
+	for _, name := range names {
+		if id, ok := s.cfg.Lookup(name); ok {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func (s *Server) unit(tagName string) string {
+	if id, ok := s.cfg.Lookup(tagName); ok {
+		return s.cfg.Tags[id].Unit
+	}
+	return ""
+}
+
+// alarmArea returns the area a condition belongs to.
+func (s *Server) alarmArea(condition string) (string, bool) {
+	name, ok := s.alarmsOf[condition]
+	return name, ok
+}
+
+// sources makes the drivers of an area's devices.
+func (s *Server) sources(area string, opts Options, node config.Node) ([]acquisition.Source, error) {
+	var buses []modbus.Device
+	var sources []acquisition.Source
+	for _, d := range s.cfg.Devices {
+		if d.Area != area {
+			continue
+		}
+		s.drivers[d.Name] = d.Driver
+		if d.Modbus != nil {
+			buses = append(buses, *d.Modbus)
+			continue
+		}
+		src, err := s.uaSource(*d.OPCUA, opts, node)
+		if err != nil {
+			return nil, fmt.Errorf("device %s: %w", d.Name, err)
+		}
+		sources = append(sources, src)
+	}
+	channels, err := modbus.New(buses, modbus.Options{LocalAddr: node.Field, Dial: opts.Dial, Logger: s.log.With("component", "modbus")})
+	if err != nil {
+		return nil, err
+	}
+	return append(sources, channels...), nil
+}
+
+func (s *Server) buildPair(opts Options, node config.Node) error {
+	peer := s.cfg.Nodes[s.cfg.Peer(s.nodeName)]
+	r := s.cfg.Redundancy
+	failback, err := role.ParseFailback(r.Failback)
+	if err != nil {
+		return err
+	}
+	policy, err := role.ParsePolicy(r.Policy)
+	if err != nil {
+		return err
+	}
+	c := redundancy.Config{
+		Project: s.cfg.Project, Version: s.version, Digest: s.cfg.Digest, Self: s.nodeName, Peer: peer.Name, DataDir: node.Data,
+		Heartbeat: r.Heartbeat, Misses: r.Misses, JoinWait: r.JoinWait, Failback: failback, HoldOff: r.HoldOff, Policy: policy,
+	}
+	for _, a := range s.cfg.Areas {
+		c.Areas = append(c.Areas, redundancy.Area{Name: a.Name, Primary: a.Primary})
+	}
+	for _, name := range slices.Sorted(maps.Keys(node.Links)) {
+		c.Paths = append(c.Paths, redundancy.Path{Name: name, Listen: node.Links[name], Peer: peer.Links[name]})
+	}
+	s.pair, err = redundancy.New(redundancy.Options{
+		Config: c, Host: host{s}, Event: s.pairEvent, Log: s.log.With("component", "redundancy"), Dial: opts.Dial, Listen: opts.Listen,
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range s.areaNames {
+		a := s.areas[name]
+		a.publish = s.pair.Publish
+		a.commit = &committer{
+			area: name, log: s.log, journal: s.journal, store: s.store, pair: s.pair, alarms: s.alarmFeed, entries: s.entryFeed,
+			wake: make(chan struct{}, 1),
+		}
+	}
+	return nil
+}
+
+// pairEvent writes what happens to the pair into log and journal.
+func (s *Server) pairEvent(ev redundancy.Event) {
+	s.log.Info("The pair has news", "what", ev.What, "area", ev.Area, "reason", ev.Reason, "epoch", ev.Epoch)
+	a := s.areas[s.areaNames[0]]
+	if ev.Area != "" && s.areas[ev.Area] != nil {
+		a = s.areas[ev.Area]
+	}
+	e := s.newEntry(journal.ClassRole, ev.What, ev.Area, s.nodeName, alarms.System, ev.Reason)
+	e.Epoch = ev.Epoch
+	a.record(e)
+}
+
+func (s *Server) buildWeb(opts Options, node config.Node) error {
+	cfg := web.Config{
+		Node: s.nodeName, Address: node.HTTP, PairKey: s.cfg.Web.PairKey, Origins: s.origins(), Log: s.log.With("component", "web"), Listen: opts.Listen,
+	}
+	if ui.Built() {
+		cfg.UI = ui.Files()
+	}
+	for _, u := range s.cfg.Users {
+		r, err := web.ParseRole(u.Role)
+		if err != nil {
+			return fmt.Errorf("user %s: %w", u.Name, err)
+		}
+		cfg.Users = append(cfg.Users, web.User{Name: u.Name, Role: r, Hash: u.PasswordHash})
+	}
+	for _, t := range s.cfg.Tokens {
+		r, err := web.ParseRole(t.Role)
+		if err != nil {
+			return fmt.Errorf("token %s: %w", t.Name, err)
+		}
+		cfg.Tokens = append(cfg.Tokens, web.Token{Name: t.Name, Role: r, Hash: t.Hash})
+	}
+	var err error
+	if s.web, err = web.New(cfg, backend{s}); err != nil {
+		return err
+	}
+	s.web.Registry().MustRegister(newCollector(s))
+	return s.web.Start()
+}
+
+// origins are the web addresses of both nodes, this one's first.
+func (s *Server) origins() []string {
+	if len(s.cfg.Web.Origins) > 0 {
+		return s.cfg.Web.Origins
+	}
+	own := "http://" + s.cfg.Nodes[s.nodeName].HTTP
+	return []string{own, "http://" + s.cfg.Nodes[s.cfg.Peer(s.nodeName)].HTTP}
+}
+
+// start spawns the tasks. The last one spawned is the first to stop: clients go before the pair, the pair before what
+// writes to disk.
+func (s *Server) start(opts Options, node config.Node) error {
+	for _, name := range s.areaNames {
+		s.spawn("committer of "+name, s.areas[name].commit.run)
+		s.spawn("healer of "+name, s.healers[name].run)
+	}
+	s.spawn("health", s.watchHealth)
+	s.spawn("pair", s.pair.Run)
+	if node.OPCUA != "" {
+		ua, err := s.newUAServer(s.nodeName)
+		if err != nil {
+			return err
+		}
+		l, err := opts.Listen("tcp", node.OPCUA)
+		if err != nil {
+			return fmt.Errorf("opc ua server: listen on %s: %w", node.OPCUA, err)
+		}
+		s.spawn("opc ua server", func(ctx context.Context) error { return ua.Serve(ctx, l) })
+	}
+	s.spawn("web", s.web.Run)
+	return nil
+}
+
+// Run serves until ctx ends or a part fails, then stops everything in order.
+func (s *Server) Run(ctx context.Context) error {
+	var cause error
+	select {
+	case <-ctx.Done():
+	case <-s.ctx.Done():
+		cause = context.Cause(s.ctx)
+	}
+	return errors.Join(cause, s.stop())
+}
+
+// WebAddr returns the address of the HTTP server, useful when it was configured with port 0.
+func (s *Server) WebAddr() net.Addr { return s.web.Addr() }
+
+// uaSource makes the driver of one OPC UA device. The client certificate is made when a device asks for security.
+func (s *Server) uaSource(d opcua.Device, opts Options, node config.Node) (acquisition.Source, error) {
+	o := opcua.Options{LocalAddress: node.Field, Dial: opts.Dial, Log: s.log.With("component", "opcua", "device", d.Name)}
+	if d.Security != "" && d.Security != "None" {
+		dir := filepath.Join(node.Data, "pki-client")
+		identity, err := opcua.LoadOrCreateIdentity(dir, applicationURI(s.cfg.Project, s.nodeName)+":client")
+		if err != nil {
+			return nil, err
+		}
+		o.Identity, o.TrustDir = identity, dir
+	}
+	return opcua.New(d, o)
+}
+
+// designation is what a node is configured as: the primary of the first area, or its standby.
+func (s *Server) designation(node string) string {
+	if s.cfg.Areas[0].Primary == node {
+		return "primary"
+	}
+	return "standby"
+}
