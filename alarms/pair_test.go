@@ -22,6 +22,8 @@ const soloAfter = 2 * time.Second
 type storyOptions struct {
 	// restore replaces every engine after every step by a new one with its snapshot.
 	restore bool
+	// reload loads the same configuration after every step.
+	reload bool
 }
 
 // world is a pair of nodes with real engines and the least of a shell around them: a link, journals, an active role.
@@ -105,6 +107,10 @@ func (w *world) step(s *step) {
 	w.replicate()
 	if w.opt.restore {
 		w.restoreAll()
+	}
+	if w.opt.reload {
+		w.load(w.cfg, now)
+		w.replicate()
 	}
 }
 
@@ -328,6 +334,10 @@ func (w *world) reload(s *step, now int64) {
 		w.t.Fatal(err)
 	}
 	cfg.FirstScanGrace, w.cfg = w.cfg.FirstScanGrace, cfg
+	w.load(cfg, now)
+}
+
+func (w *world) load(cfg alarms.Config, now int64) {
 	for _, n := range w.nodes {
 		if !n.alive || !n.active {
 			continue

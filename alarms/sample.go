@@ -62,14 +62,16 @@ func (e *Engine) sample(now int64, u *tag.Update, exact bool) {
 		at = now
 		e.touchTag(f)
 	}
+	n, usable := usableNumber(u)
 	last := f.Time
-	if exact {
-		last = f.GoodAt // a bad mark of ours does not outrank what the device recorded
+	if usable && (exact || f.Bad || f.Blind) {
+		// A bad mark is of our own making: it does not outrank the time a device gives to a value that stood still
+		// while the link was down.
+		last = f.GoodAt
 	}
 	if at < last {
 		return
 	}
-	n, usable := usableNumber(u)
 	if !usable {
 		e.lost(now, f, at, qualityOf(u, usable))
 	} else {

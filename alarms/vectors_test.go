@@ -202,10 +202,10 @@ func byLevel(m map[string]float64, set func(alarms.Level, float64)) error {
 	return nil
 }
 
-// loadVectors reads the file named by ALARM_VECTORS, or the published one.
-func loadVectors(t testing.TB) *vectorFile {
+// loadVectors reads a file of vectors, strictly.
+func loadVectors(t testing.TB, path string) *vectorFile {
 	t.Helper()
-	b, err := os.ReadFile(cmp.Or(os.Getenv("ALARM_VECTORS"), "testdata/alarms.yaml"))
+	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,14 +260,37 @@ func configOf(list []alarmYAML) (alarms.Config, error) {
 	return cfg, nil
 }
 
+// TestVectors runs the file named by ALARM_VECTORS, or the published one.
 func TestVectors(t *testing.T) {
-	f := loadVectors(t)
+	loadVectors(t, cmp.Or(os.Getenv("ALARM_VECTORS"), published)).run(t, storyOptions{})
+}
+
+const (
+	published = "testdata/alarms.yaml"
+	further   = "testdata/more.yaml"
+)
+
+func TestFurtherVectors(t *testing.T) { loadVectors(t, further).run(t, storyOptions{}) }
+
+// TestVectorsWithARestoredEngineAfterEveryStep: the snapshot is the whole truth.
+func TestVectorsWithARestoredEngineAfterEveryStep(t *testing.T) {
+	loadVectors(t, published).run(t, storyOptions{restore: true})
+	loadVectors(t, further).run(t, storyOptions{restore: true})
+}
+
+// TestVectorsWithAReloadAfterEveryStep: a reload without a change is no event, whatever the state.
+func TestVectorsWithAReloadAfterEveryStep(t *testing.T) {
+	loadVectors(t, published).run(t, storyOptions{reload: true})
+	loadVectors(t, further).run(t, storyOptions{reload: true})
+}
+
+func (f *vectorFile) run(t *testing.T, opt storyOptions) {
 	for i := range f.Vectors {
 		v := &f.Vectors[i]
 		t.Run(v.ID, func(t *testing.T) {
 			switch v.Kind {
 			case "", "single", "pair":
-				f.story(t, v, storyOptions{})
+				f.story(t, v, opt)
 			case "kpi":
 				kpiVector(t, v)
 			case "config":
