@@ -54,7 +54,7 @@ export class Alarms extends Part {
       <div class="scroll" tabindex="0" role="region" aria-label=${t("page.alarms")}>
         <table class="grid alarms" id="alarm-table">
           <thead><tr>
-            <th>${t("alarm.prio")}</th><th>${t("alarm.state")}</th><th>${t("alarm.time")}</th><th>${t("tag.name")}</th><th>${t("alarm.message")}</th><th class="num">${t("alarm.value")}</th><th class="num">${t("alarm.duration")}</th><th><span class="sr">${t("alarm.actions")}</span></th>
+            <th>${t("alarm.prio")}</th><th>${t("alarm.state")}</th><th>${t("alarm.time")}</th><th>${t("tag.name")}</th><th>${t("alarm.message")}</th><th class="num wide-col">${t("alarm.value")}</th><th class="num wide-col">${t("alarm.duration")}</th><th><span class="sr">${t("alarm.actions")}</span></th>
           </tr></thead>
           <tbody>${rows.slice(0, mostRows).map((a) => this.row(a, may))}</tbody>
         </table>
@@ -86,8 +86,8 @@ export class Alarms extends Part {
       <td class="code">${Number.isFinite(at) ? brief(at, client.serverNow()) : "—"}</td>
       <td><button type="button" class="rowlink" @click=${() => alarmSheet(a.id)}>${a.tag}</button></td>
       <td class="message">${a.message || word(t, "level", a.level ?? a.type)}${a.comment ? html` <span class="quiet">“${a.comment}”</span>` : nothing}</td>
-      <td class="num">${reading}</td>
-      <td class="num">${a.active && Number.isFinite(onset) ? age(client.serverNow() - onset) : ""}</td>
+      <td class="num wide-col">${reading}</td>
+      <td class="num wide-col">${a.active && Number.isFinite(onset) ? age(client.serverNow() - onset) : ""}</td>
       <td class="num">${unacked ? html`<button type="button" class="btn small ack" ?disabled=${!may} aria-label=${t("alarm.ackOne", { tag: a.tag })} @click=${() => this.ack([a.id], "")}>${t("alarm.ack")}</button>` : nothing}</td>
     </tr>`;
   }

@@ -1,9 +1,9 @@
 // Overview: how the pair stands, what the alarms and devices are up to, and the plant's key figures.
 
 import { html, nothing, type TemplateResult } from "lit";
-import { instant, latency } from "../core/format";
+import { brief, instant, latency } from "../core/format";
 import { word } from "../core/i18n";
-import type { Node } from "../core/types";
+import type { JournalEntry, Node } from "../core/types";
 import { doubt, gauge, priority, value } from "../parts/bits";
 import { client, Part, settings } from "../parts/context";
 import { faceplate } from "../parts/faceplate";
@@ -14,12 +14,27 @@ import { link } from "../parts/routes";
 /** healthyStates are the device states that need no attention on the node that says them. */
 const healthyStates = new Set(["connected", "standby", "probing"]);
 
+/** eventRows is how many entries of the journal are shown. */
+const eventRows = 12;
+
+/** latest joins what was read with what came since, newest first. */
+function latest(read: readonly JournalEntry[], since: readonly JournalEntry[]): JournalEntry[] {
+  const byId = new Map([...read, ...since].map((e) => [e.id, e]));
+  return [...byId.values()].sort((a, b) => instant(b.time) - instant(a.time)).slice(0, eventRows);
+}
+
 export class Overview extends Part {
-  protected override topics = ["values", "tags", "alarms", "role", "devices", "status"] as const;
+  protected override topics = ["values", "tags", "alarms", "role", "devices", "journal", "status"] as const;
   private last = 0;
+  private recent: JournalEntry[] = [];
+  private loaded = false;
 
   // Key figures are read by people: five times a second is plenty.
   protected override refresh(): void {
+    if (!this.loaded && client.link.live) {
+      this.loaded = true;
+      void this.loadRecent();
+    }
     const now = performance.now();
     if (now - this.last < 200 && client.link.live) return;
     this.last = now;
@@ -35,7 +50,8 @@ export class Overview extends Part {
       <section class="card figures" aria-label=${t("overview.figures")}>
         <header><h2>${t("overview.figures")}</h2><span class="space"></span><a href=${link("mimic")}>${t("page.mimic")}</a></header>
         <div class="figure-grid">${keyFigures().map((i) => this.figure(i))}</div>
-      </section>`;
+      </section>
+      ${this.events()}`;
   }
 
   private node(n: Node): TemplateResult {
@@ -90,6 +106,26 @@ export class Overview extends Part {
         ${newest.map((d) => html`<div class="q-bad one-line">${d.name}: ${word(t, "deviceState", d.state)}</div>`)}
       </div>
     </section>`;
+  }
+
+  private events(): TemplateResult {
+    const t = settings.t;
+    const entries = latest(this.recent, client.journal);
+    return html`<section class="card events" aria-label=${t("overview.events")}>
+      <header><h2>${t("overview.events")}</h2><span class="space"></span><a href=${link("journal")}>${t("page.journal")}</a></header>
+      <div class="scroll" tabindex="0" role="region" aria-label=${t("overview.events")}><table class="grid"><tbody>
+        ${entries.map((e) => html`<tr><td class="code">${brief(instant(e.time), client.serverNow())}</td><td>${word(t, "kind", e.kind)}</td><td>${word(t, "event", e.event)}</td><td>${e.source}</td><td>${e.message}</td><td>${e.user}</td></tr>`)}
+      </tbody></table></div>
+    </section>`;
+  }
+
+  private async loadRecent(): Promise<void> {
+    try {
+      this.recent = (await client.call<{ entries: JournalEntry[] }>("GET", `/journal?limit=${eventRows}`)).entries;
+      this.requestUpdate();
+    } catch (e) {
+      console.warn("journal", e); // new entries still arrive by themselves
+    }
   }
 
   private figure(i: number): TemplateResult {

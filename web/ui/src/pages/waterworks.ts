@@ -14,8 +14,7 @@ const reading = (x: number, y: number, tag: string, width = 92): SVGTemplateResu
 /** pump is a circle with a triangle in the direction of flow: filled when it runs. */
 const pump = (x: number, y: number, prefix: string, name: string): SVGTemplateResult => svg`<g class="m-equip" data-tag="${prefix}/running" data-show="run" role="button" tabindex="0" transform="translate(${x} ${y})">
     <circle r="17"></circle><path d="M-8 -11 L14 0 L-8 11 Z"></path></g>
-  <text class="m-name" x=${x} y=${y + 32} text-anchor="middle">${name}</text>
-  <g data-alarms="${prefix}/" transform="translate(${x + 12} ${y - 28})"></g>`;
+  ${name === "" ? svg`` : svg`<text class="m-name" x=${x} y=${y + 32} text-anchor="middle">${name}</text><g data-alarms="${prefix}/" transform="translate(${x + 12} ${y - 28})"></g>`}`;
 
 /** valve is two triangles: filled when it is not closed. */
 const valve = (x: number, y: number, tag: string, name: string): SVGTemplateResult => svg`<g class="m-equip" data-tag=${tag} data-show="open" role="button" tabindex="0" transform="translate(${x} ${y})">
@@ -26,18 +25,18 @@ const valve = (x: number, y: number, tag: string, name: string): SVGTemplateResu
 const tank = (x: number, y: number, w: number, h: number, tag: string, key: Key, alarms: string): SVGTemplateResult => svg`<g class="m-tank" data-tag=${tag} data-show="level" data-height=${h - 4} role="button" tabindex="0" transform="translate(${x} ${y})">
     <rect class="shell" width=${w} height=${h} rx="3"></rect><rect class="fill" x="2" y=${h - 2} width=${w - 4} height="0"></rect>
     <text x=${w / 2} y=${h / 2 + 5} text-anchor="middle"></text></g>
-  ${label(x, y - 8, key)}<g data-alarms=${alarms} transform="translate(${x + w - 10} ${y - 26})"></g>`;
+  ${label(x, y - 8, key)}<g data-alarms=${alarms} transform="translate(${x + w - 20} ${y - 26})"></g>`;
 
 const pipe = (d: string): SVGTemplateResult => svg`<path class="m-pipe" d=${d}></path>`;
 
 const filter = (x: number, n: number): SVGTemplateResult => svg`<g class="m-tank" data-tag="treatment/filter${n}/head_loss" data-show="none" role="button" tabindex="0" transform="translate(${x} 210)">
-    <rect class="shell" width="74" height="104" rx="3"></rect><path class="m-sand" d="M2 58 h70 v44 h-70 z"></path></g>
+    <rect class="shell" width="84" height="104" rx="3"></rect><path class="m-sand" d="M2 60 h80 v42 h-80 z"></path></g>
   ${label(x, 202, "mimic.filter", { n })}
-  ${reading(x + 3, 216, `treatment/filter${n}/flow`, 68)}${reading(x + 3, 242, `treatment/filter${n}/head_loss`, 68)}
-  <g data-alarms="treatment/filter${n}/" transform="translate(${x + 62} 184)"></g>`;
+  ${reading(x, 216, `treatment/filter${n}/flow`, 84)}${reading(x, 242, `treatment/filter${n}/head_loss`, 84)}
+  <g data-alarms="treatment/filter${n}/" transform="translate(${x + 66} 184)"></g>`;
 
-const well = (y: number, n: number): SVGTemplateResult => svg`${pump(762, y, `wells/well${n}/pump`, "")}${reading(790, y - 11, `wells/well${n}/flow`, 84)}${label(690, y + 4, "mimic.well", { n })}
-  <g data-alarms="wells/well${n}/" transform="translate(878 ${y - 10})"></g>`;
+const well = (y: number, n: number): SVGTemplateResult => svg`${pump(830, y, `wells/well${n}/pump`, "")}${reading(856, y - 11, `wells/well${n}/flow`, 84)}${label(762, y + 4, "mimic.well", { n })}
+  <g data-alarms="wells/well${n}/" transform="translate(738 ${y - 10})"></g>`;
 
 /** waterworks draws the whole picture, 1200 by 600. */
 export function waterworks(): SVGTemplateResult {
@@ -45,9 +44,8 @@ export function waterworks(): SVGTemplateResult {
     ${pipe("M96 130 H120 M120 60 V230 M120 60 H150 M120 145 H150 M120 230 H150")}
     ${pipe("M184 60 H225 V230 H184 M184 145 H225 M225 145 H262")}
     ${pipe("M342 210 H366 V166 H392")}
-    ${pipe("M420 166 H640 V174 M437 166 V210 M527 166 V210 M617 166 V210 M707 166 V210 M617 166 H707")}
-    ${pipe("M437 314 V338 H760 M527 314 V338 M617 314 V338 M707 314 V338 M760 338 V440 H800")}
-    ${pipe("M762 420 V440")}
+    ${pipe("M420 166 H720 V210 M438 166 V210 M532 166 V210 M626 166 V210")}
+    ${pipe("M438 314 V338 H770 V450 H800 M532 314 V338 M626 314 V338 M720 314 V338")}
     ${pipe("M920 460 H944 M944 440 V520 M944 440 H960 M944 520 H960 M994 440 H1030 V520 H994 M1030 480 H1060")}
     ${pipe("M1060 480 V150 M1060 150 H1080 M1060 240 H1080 M1060 330 H1080")}
 
@@ -68,15 +66,14 @@ export function waterworks(): SVGTemplateResult {
     ${label(540, 56, "mimic.mixer")}${reading(592, 68, "mixer/speed")}${reading(592, 94, "mixer/polymer/value")}
     <path class="m-dose" d="M560 122 V160"></path><g data-alarms="mixer/" transform="translate(668 46)"></g>
 
-    ${filter(400, 1)}${filter(490, 2)}${filter(580, 3)}${filter(670, 4)}
+    ${filter(396, 1)}${filter(490, 2)}${filter(584, 3)}${filter(678, 4)}
 
     ${label(560, 372, "mimic.chlorine")}${reading(560, 380, "treatment/chlorine/value")}${reading(560, 406, "treatment/ph")}
     <path class="m-dose" d="M652 391 H700 V344"></path><g data-alarms="treatment/chlorine/" transform="translate(640 358)"></g>
 
-    ${label(690, 28, "mimic.wells")}
-    ${well(60, 1)}${well(100, 2)}
-    ${pipe("M884 60 H900 V140 M884 100 H900 M884 140 H900 V180 H884 M900 180 V380 H880 V400")}
-    ${well(140, 3)}${well(180, 4)}
+    ${label(762, 22, "mimic.wells")}
+    ${pipe("M940 52 H962 V178 H940 M940 94 H962 M940 136 H962 M962 178 V370 H890 V400")}
+    ${well(52, 1)}${well(94, 2)}${well(136, 3)}${well(178, 4)}
 
     ${tank(800, 400, 120, 120, "treatment/clear_tank/level", "mimic.clearTank", "treatment/clear_tank/")}
     ${reading(800, 530, "treatment/clear_tank/turbidity", 120)}

@@ -72,7 +72,7 @@ export class App extends Part {
     const pair = client.pair;
     if (!pair) return nothing;
     const abnormal = pair.nodes.some((n) => !["active", "standby"].includes(duty(n)) || !n.failover_ready);
-    return html`<a id="role-pill" class="pill ${abnormal ? "abnormal" : ""}" href=${link("redundancy")} title=${t("page.redundancy")}>
+    return html`<a id="role-pill" class="pill ${client.stale ? "doubt" : abnormal ? "abnormal" : ""}" href=${link("redundancy")} title=${t("page.redundancy")}>
       ${sorted(pair).map((n, i) => {
         const d = duty(n);
         const lag = d === "standby" ? ` ${n.mirror.lag_ms} ms` : "";
@@ -110,7 +110,7 @@ export class App extends Part {
     const newest = client.alarms.newestUnacked(bannerSlots);
     const slots = Array.from({ length: bannerSlots }, (_, i) => newest[i]);
     return html`<section class="banner" aria-label=${t("banner.label")}>
-      <a class="total" id="unacked" href=${link("alarms")}>${t("banner.unacked", { n: counts.unacked })}</a>
+      <a class="total" id="unacked" href=${link("alarms")}><span class="long">${t("banner.unacked", { n: counts.unacked })}</span><span class="short">${t("banner.unackedShort", { n: counts.unacked })}</span></a>
       ${slots.map((a) => (a ? this.cell(a) : html`<span class="slot"></span>`))}
     </section>`;
   }
