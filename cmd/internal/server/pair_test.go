@@ -83,7 +83,7 @@ func (w *world) count(ctx context.Context) {
 	tick := time.NewTicker(100*time.Millisecond + 7*time.Microsecond)
 	defer tick.Stop()
 	for n := uint16(0); ; n++ {
-		w.bank.Set(plc.Holding, 0, n)
+		w.bank.Set(plc.HoldingRegisters, 0, n)
 		select {
 		case <-ctx.Done():
 			return
@@ -199,8 +199,8 @@ func TestPairMirrorsValuesAndAlarms(t *testing.T) {
 	bubble(t, func(w *world) {
 		w.ready()
 		w.within(time.Second, "b shows the counter move", w.counts("b"))
-		w.bank.Set(plc.Holding, 1, 90)
-		w.bank.Set(plc.Coil, 0, 1)
+		w.bank.Set(plc.HoldingRegisters, 1, 90)
+		w.bank.Set(plc.Coils, 0, 1)
 		for _, node := range []string{"a", "b"} {
 			w.within(3*time.Second, "both show the alarms", w.alarm(node, "high", "UNACK"))
 			w.within(3*time.Second, "both show the alarms", w.alarm(node, "tripped", "UNACK"))
@@ -213,7 +213,7 @@ func TestPairMirrorsValuesAndAlarms(t *testing.T) {
 func TestPowerLossOfTheActive(t *testing.T) {
 	bubble(t, func(w *world) {
 		w.ready()
-		w.bank.Set(plc.Holding, 1, 90) // slow waits 20 s from here on
+		w.bank.Set(plc.HoldingRegisters, 1, 90) // slow waits 20 s from here on
 		began := time.Now()
 		time.Sleep(5 * time.Second)
 		if err := w.stopDead("a"); err != nil {
@@ -224,7 +224,7 @@ func TestPowerLossOfTheActive(t *testing.T) {
 			w.t.Errorf("b took over after %s, want 5 x 100 ms", took)
 		}
 		w.within(time.Second, "b polls", w.counts("b"))
-		w.bank.Set(plc.Coil, 0, 1)
+		w.bank.Set(plc.Coils, 0, 1)
 		w.within(2*time.Second, "b raises the alarm", w.alarm("b", "tripped", "UNACK"))
 		raised := w.within(25*time.Second, "the delay that began on a ends on b", w.alarm("b", "slow", "UNACK"))
 		_ = raised
@@ -255,7 +255,7 @@ func TestWriteAndAcknowledgeThroughTheStandby(t *testing.T) {
 		if err != nil || res.Result != api.WriteConfirmed || res.Node != "a" {
 			w.t.Fatalf("%+v, %v", res, err)
 		}
-		if got := w.bank.Get(plc.Holding, 1, 1)[0]; got != 95 {
+		if got := w.bank.Get(plc.HoldingRegisters, 1, 1)[0]; got != 95 {
 			w.t.Fatalf("the controller has %d", got)
 		}
 		w.within(2*time.Second, "the alarm is on b", w.alarm("b", "high", "UNACK"))
