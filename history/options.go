@@ -24,8 +24,9 @@ const (
 	MaxIntervals = 100_000
 	// MaxGaps is how many gap markers one answer holds.
 	MaxGaps = 1000
-	// MaxExport is the largest piece of a window one Export call returns, in bytes before the last tag.
-	MaxExport = 1 << 20
+	// MaxExport is the largest piece of a window one Export call returns, in bytes before the last tag: with that tag it
+	// still fits one message of the link.
+	MaxExport = 256 << 10
 	// Window is the length of the absolute UTC windows the archive is cut into.
 	Window = 600 * time.Second
 )

@@ -114,7 +114,7 @@ func (b *builder) alarms() {
 
 // flatten returns the parts of a joined error.
 func flatten(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the join itself is wanted, not one of its parts
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return joined.Unwrap()
 	}
 	if err == nil {

@@ -117,7 +117,7 @@ func (b *builder) tag(t *tagFile, devices map[string]*Device) tag.Definition {
 		b.tagf(t, "scan", "no scan class is named %q", def.ScanClass)
 	}
 	def.ScanPeriod = period
-	def.Range = tag.Range(b.interval(t, "range", t.Range, true))
+	def.Range = b.interval(t, "range", t.Range, true)
 	b.scale(t, &def)
 	b.tagLimits(t, &def)
 	if device != nil && err == nil {
