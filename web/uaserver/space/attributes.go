@@ -177,5 +177,5 @@ func (s *Space) value(r Ref) (*ua.Variant, ua.StatusCode) {
 			return n.value, ua.StatusOK
 		}
 	}
-	return ua.MustVariant(nil), ua.StatusOK
+	return new(ua.Variant), ua.StatusOK
 }

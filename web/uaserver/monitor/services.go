@@ -1,0 +1,236 @@
+package monitor
+
+import (
+	"slices"
+	"time"
+
+	"github.com/gopcua/opcua/ua"
+
+	"scada/web/uaserver/wire"
+)
+
+// Create makes a subscription and returns its id and granted parameters.
+func (c *Client) Create(p Params) (uint32, Params, ua.StatusCode) {
+	e := c.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(c.subs) >= e.limits.Subscriptions || len(e.subs) >= e.limits.SubscriptionsPerServer {
+		return 0, p, ua.StatusBadTooManySubscriptions
+	}
+	p = e.limits.revise(p)
+	for e.nextSub++; e.nextSub == 0 || e.subs[e.nextSub] != nil; e.nextSub++ {
+	}
+	s := &subscription{id: e.nextSub, client: c, owner: c.owner, params: p, interval: nanoseconds(p.Interval), items: map[uint32]*item{}}
+	s.due = e.now() + s.interval
+	e.subs[s.id], c.subs[s.id] = s, s
+	e.subscriptions.Add(1)
+	e.cumulated.Add(1)
+	e.nudge()
+	return s.id, p, ua.StatusOK
+}
+
+func (e *Engine) now() int64 { return int64(time.Since(e.start)) }
+
+// Modify changes the parameters of a subscription, but for Enabled.
+func (c *Client) Modify(sub uint32, p Params) (Params, ua.StatusCode) {
+	e := c.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := c.subs[sub]
+	if s == nil {
+		return p, ua.StatusBadSubscriptionIDInvalid
+	}
+	p.Enabled = s.params.Enabled
+	s.params = e.limits.revise(p)
+	s.interval = nanoseconds(s.params.Interval)
+	s.due = min(s.due, e.now()+s.interval)
+	s.idle = 0
+	e.nudge()
+	return s.params, ua.StatusOK
+}
+
+// SetPublishing switches the sending of values of a subscription.
+func (c *Client) SetPublishing(sub uint32, enabled bool) ua.StatusCode {
+	c.e.mu.Lock()
+	defer c.e.mu.Unlock()
+	s := c.subs[sub]
+	if s == nil {
+		return ua.StatusBadSubscriptionIDInvalid
+	}
+	s.params.Enabled, s.idle = enabled, 0
+	return ua.StatusOK
+}
+
+// Delete ends a subscription.
+func (c *Client) Delete(sub uint32) ua.StatusCode {
+	c.e.mu.Lock()
+	defer c.e.mu.Unlock()
+	s := c.subs[sub]
+	if s == nil {
+		return ua.StatusBadSubscriptionIDInvalid
+	}
+	c.e.drop(s)
+	if len(c.subs) == 0 && len(c.notices) == 0 {
+		c.answerAll(ua.StatusBadNoSubscription)
+	}
+	return ua.StatusOK
+}
+
+// Transfer takes a subscription over from another session of the same owner, or from one that has ended. It returns
+// the numbers of the messages that can be republished.
+func (c *Client) Transfer(sub uint32, sendValues bool) ([]uint32, ua.StatusCode) {
+	e := c.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.subs[sub]
+	switch {
+	case s == nil:
+		return nil, ua.StatusBadSubscriptionIDInvalid
+	case s.owner != c.owner:
+		return nil, ua.StatusBadUserAccessDenied
+	case s.client != c && len(c.subs) >= e.limits.Subscriptions:
+		return nil, ua.StatusBadTooManySubscriptions
+	}
+	if old := s.client; old != nil && old != c {
+		delete(old.subs, sub)
+		old.notices = append(old.notices, notice{sub, ua.StatusGoodSubscriptionTransferred})
+		old.serve(time.Now())
+	}
+	s.client, s.idle, c.subs[sub] = c, 0, s
+	if sendValues {
+		e.resend(s)
+	}
+	return s.available(), ua.StatusOK
+}
+
+// Resend queues the present value of every reporting item of a subscription.
+func (c *Client) Resend(sub uint32) ua.StatusCode {
+	c.e.mu.Lock()
+	defer c.e.mu.Unlock()
+	s := c.subs[sub]
+	if s == nil {
+		return ua.StatusBadSubscriptionIDInvalid
+	}
+	c.e.resend(s)
+	return ua.StatusOK
+}
+
+func (e *Engine) resend(s *subscription) {
+	for _, it := range s.items {
+		if it.spec.Mode == ua.MonitoringModeReporting && it.queue.n == 0 && it.seen {
+			it.push(it.last)
+		}
+	}
+}
+
+// Items returns the ids and client handles of a subscription's items.
+func (c *Client) Items(sub uint32) (ids, handles []uint32, status ua.StatusCode) {
+	c.e.mu.Lock()
+	defer c.e.mu.Unlock()
+	s := c.subs[sub]
+	if s == nil {
+		return nil, nil, ua.StatusBadSubscriptionIDInvalid
+	}
+	for n := range s.items {
+		ids = append(ids, n)
+	}
+	slices.Sort(ids)
+	for _, n := range ids {
+		handles = append(handles, s.items[n].spec.ClientHandle)
+	}
+	return ids, handles, ua.StatusOK
+}
+
+// CreateItem adds an item to a subscription; its first value is queued at once.
+func (c *Client) CreateItem(sub uint32, spec Spec, stamps ua.TimestampsToReturn) ItemResult {
+	e := c.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := c.subs[sub]
+	switch {
+	case s == nil:
+		return ItemResult{Status: ua.StatusBadSubscriptionIDInvalid}
+	case e.items >= e.limits.Items || len(s.items) >= e.limits.ItemsPerSubscription:
+		return ItemResult{Status: ua.StatusBadTooManyMonitoredItems}
+	}
+	for s.nextItem++; s.nextItem == 0 || s.items[s.nextItem] != nil; s.nextItem++ {
+	}
+	it := &item{id: s.nextItem, sub: s, stamps: stamps}
+	e.configure(it, spec)
+	s.items[it.id] = it
+	e.attach(it)
+	e.first(it)
+	return ItemResult{ID: it.id, Sampling: float64(it.sampling) / 1e6, Queue: uint32(it.size)}
+}
+
+// configure sets what can be changed later, too.
+func (e *Engine) configure(it *item, spec Spec) {
+	it.spec = spec
+	sampling := spec.Sampling
+	if sampling < 0 {
+		sampling = it.sub.params.Interval
+	}
+	switch {
+	case spec.Poll != nil:
+		sampling = clamp(sampling, minPolling, maxSampling)
+	case sampling != 0:
+		sampling = clamp(sampling, e.limits.MinSampling, maxSampling)
+	}
+	it.sampling = nanoseconds(sampling)
+	it.resize(min(max(int(spec.Queue), 1), e.limits.Queue))
+}
+
+// attach puts an item where changes find it.
+func (e *Engine) attach(it *item) {
+	e.items++
+	switch {
+	case it.spec.Poll != nil:
+		e.polled = append(e.polled, it)
+	case int(it.spec.Tag) < len(e.byTag):
+		if e.items == len(e.polled)+1 {
+			e.cursor = e.table.Seq() // nobody followed the table so far
+		}
+		e.byTag[it.spec.Tag] = append(e.byTag[it.spec.Tag], it)
+		e.eager += eager(it)
+	}
+	e.nudge()
+}
+
+func eager(it *item) int {
+	if it.spec.Poll == nil && it.sampling == 0 {
+		return 1
+	}
+	return 0
+}
+
+// detach removes an item from everywhere but the list of held items, which is cleaned when its time comes.
+func (e *Engine) detach(it *item) {
+	is := func(other *item) bool { return other == it }
+	if it.spec.Poll != nil {
+		e.polled = slices.DeleteFunc(e.polled, is)
+	} else if int(it.spec.Tag) < len(e.byTag) {
+		e.byTag[it.spec.Tag] = slices.DeleteFunc(e.byTag[it.spec.Tag], is)
+		e.eager -= eager(it)
+	}
+	it.dead, it.queue, it.links = true, ring{}, nil
+	delete(it.sub.items, it.id)
+	if it.listed {
+		it.sub.ready = slices.DeleteFunc(it.sub.ready, is)
+	}
+	e.items--
+}
+
+// first queues the present value.
+func (e *Engine) first(it *item) {
+	if it.spec.Mode == ua.MonitoringModeDisabled {
+		return
+	}
+	at, now := e.now(), time.Now()
+	it.next = at + it.sampling
+	if it.spec.Poll == nil {
+		it.accept(wire.Value{Sample: e.table.Get(it.spec.Tag)})
+		return
+	}
+	it.take(now)
+	e.pollDue = min(e.pollDue, it.next)
+}
