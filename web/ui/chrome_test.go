@@ -234,3 +234,14 @@ func (b *tab) goTo(page string) {
 	b.script(fmt.Sprintf("location.hash = '#/%s'", page))
 	b.wait("page "+page, "document.querySelector('#main h1') !== null", 5*time.Second)
 }
+
+// look chooses language and colours as a reader does.
+func (b *tab) look(lang, theme string) {
+	b.t.Helper()
+	b.script(fmt.Sprintf(`const s = document.querySelector('#language'); s.value = %q; s.dispatchEvent(new Event('change'));
+		if (document.documentElement.getAttribute('data-ix-color-schema') !== %q) document.querySelector('#theme').click()`, lang, theme))
+}
+
+// axeRun is an expression that resolves to the violations of WCAG 2.2 A and AA on the page, as text; empty for none.
+const axeRun = `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then(r =>
+	r.violations.map(v => v.id + " (" + v.nodes.length + "): " + v.nodes[0].html.slice(0, 160) + " " + v.nodes[0].failureSummary).join("; "))`

@@ -111,7 +111,7 @@ export class Overview extends Part {
   private events(): TemplateResult {
     const t = settings.t;
     const entries = latest(this.recent, client.journal);
-    return html`<section class="card events" aria-label=${t("overview.events")}>
+    return html`<section class="card events">
       <header><h2>${t("overview.events")}</h2><span class="space"></span><a href=${link("journal")}>${t("page.journal")}</a></header>
       <div class="scroll" tabindex="0" role="region" aria-label=${t("overview.events")}><table class="grid"><tbody>
         ${entries.map((e) => html`<tr><td class="code">${brief(instant(e.time), client.serverNow())}</td><td>${word(t, "kind", e.kind)}</td><td>${word(t, "event", e.event)}</td><td>${e.source}</td><td>${e.message}</td><td>${e.user}</td></tr>`)}

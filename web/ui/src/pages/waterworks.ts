@@ -31,7 +31,7 @@ const pipe = (d: string): SVGTemplateResult => svg`<path class="m-pipe" d=${d}><
 
 const filter = (x: number, n: number): SVGTemplateResult => svg`<g class="m-tank" data-tag="treatment/filter${n}/head_loss" data-show="none" role="button" tabindex="0" transform="translate(${x} 210)">
     <rect class="shell" width="84" height="104" rx="3"></rect><path class="m-sand" d="M2 60 h80 v42 h-80 z"></path></g>
-  ${label(x, 202, "mimic.filter", { n })}
+  <text class="m-label" x=${x + 42} y="303" text-anchor="middle">${settings.t("mimic.filter", { n })}</text>
   ${reading(x, 216, `treatment/filter${n}/flow`, 84)}${reading(x, 242, `treatment/filter${n}/head_loss`, 84)}
   <g data-alarms="treatment/filter${n}/" transform="translate(${x + 66} 184)"></g>`;
 

@@ -16,7 +16,7 @@ export function languageChoice(): TemplateResult {
 export function themeButton(): TemplateResult {
   const label = settings.t(settings.theme === "dark" ? "frame.toLight" : "frame.toDark");
   const flip = (): void => settings.setTheme(settings.theme === "dark" ? "light" : "dark");
-  return html`<button id="theme" type="button" class="plain" aria-label=${label} title=${label} @click=${flip}><ix-icon name=${iconLightDark} size="16"></ix-icon></button>`;
+  return html`<button id="theme" type="button" class="plain" aria-label=${label} title=${label} @click=${flip}><ix-icon name=${iconLightDark} size="16" aria-hidden="true"></ix-icon></button>`;
 }
 
 /** logo is the pair: one node full, one dashed. */

@@ -62,7 +62,7 @@ export class App extends Part {
       ${languageChoice()} ${themeButton()}
       <span class="pill user" title=${t("frame.user")}><ix-icon name=${iconUser} size="16" aria-hidden="true"></ix-icon><span>${session?.user}</span><span class="quiet wide">${word(t, "userRole", session?.role ?? "")}</span></span>
       <button id="sign-out" type="button" class="plain" aria-label=${t("frame.signOut")} title=${t("frame.signOut")} @click=${() => void client.signOut()}>
-        <ix-icon name=${iconLogOut} size="16"></ix-icon>
+        <ix-icon name=${iconLogOut} size="16" aria-hidden="true"></ix-icon>
       </button>
     </header>`;
   }

@@ -20,7 +20,7 @@ export abstract class Sheet extends Part {
 
   protected override render(): TemplateResult {
     return html`<dialog class="sheet" aria-labelledby="sheet-title" @close=${this.gone} @click=${this.outside}>
-      <header><h2 id="sheet-title">${this.heading()}</h2><button type="button" class="btn small" aria-label=${settings.t("action.close")} @click=${this.dismiss}><ix-icon name=${iconClose} size="16"></ix-icon></button></header>
+      <header><h2 id="sheet-title">${this.heading()}</h2><button type="button" class="btn small" aria-label=${settings.t("action.close")} @click=${this.dismiss}><ix-icon name=${iconClose} size="16" aria-hidden="true"></ix-icon></button></header>
       <div class="body">${this.body()}</div>
       ${this.footer()}
     </dialog>`;
