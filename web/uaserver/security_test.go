@@ -80,7 +80,7 @@ func TestWhatIsNotConfiguredIsNotOffered(t *testing.T) {
 	_, err = f.tryConnect(t)
 	wantStatus(t, "a session without security", err, ua.StatusBadSecurityPolicyRejected)
 	opts := f.secure(t, ua.SecurityPolicyURIBasic256Sha256, ua.MessageSecurityModeSignAndEncrypt, "operator", "right")
-	_, err = f.tryConnect(t, append(opts, opcua.AuthAnonymous(), opcua.AuthPolicyID("anonymous"))...)
+	_, err = f.tryConnect(t, f.secure(t, ua.SecurityPolicyURIBasic256Sha256, ua.MessageSecurityModeSignAndEncrypt, "", "")...)
 	wantStatus(t, "an anonymous session", err, ua.StatusBadIdentityTokenRejected)
 	f.connect(t, opts...)
 }

@@ -24,6 +24,7 @@ const (
 	maxQueuedAnswers = 4096              // answers waiting for one client
 	stallBytes       = 4 << 20           // with more waiting than this no further request is read
 	tokenGrace       = 4                 // a token is taken a quarter of its life longer, as clients renew late
+	maxRenewalLag    = 64                // sequence numbers a renewal may be behind the requests sent meanwhile
 	minTokenLife     = time.Second       // shortest life of keys a client can ask for
 )
 

@@ -175,8 +175,11 @@ func (c *Conn) next() (req Request, done bool, err error) {
 	if !c.opened {
 		return req, false, fail(ua.StatusBadTCPSecureChannelUnknown, "%s before OpenSecureChannel", f.kind())
 	}
-	plain, err := c.unseal(f)
+	t, plain, err := c.unseal(f)
 	if err != nil {
+		return req, false, err
+	}
+	if err := c.sequence(t, binary.LittleEndian.Uint32(plain)); err != nil {
 		return req, false, err
 	}
 	if f.kind() == uasc.MessageTypeCloseSecureChannel {
@@ -187,10 +190,7 @@ func (c *Conn) next() (req Request, done bool, err error) {
 
 // assemble adds a chunk's content, sequence header included, to the request it belongs to.
 func (c *Conn) assemble(chunk byte, plain []byte) (Request, bool, error) {
-	seq, id, body := binary.LittleEndian.Uint32(plain), binary.LittleEndian.Uint32(plain[4:]), plain[8:]
-	if err := c.sequence(seq); err != nil {
-		return Request{}, false, err
-	}
+	id, body := binary.LittleEndian.Uint32(plain[4:]), plain[sequenceBytes:]
 	if c.chunks > 0 && id != c.partOf {
 		return Request{}, false, fail(ua.StatusBadSecurityChecksFailed, "a chunk of request %d within request %d", id, c.partOf)
 	}
@@ -218,15 +218,32 @@ func (c *Conn) assemble(chunk byte, plain []byte) (Request, bool, error) {
 	return Request{}, false, fail(ua.StatusBadTCPMessageTypeInvalid, "chunk type %q", chunk)
 }
 
-// sequence checks that no chunk is missing, repeated or from elsewhere (OPC 10000-6, 6.7.2.4).
-func (c *Conn) sequence(seq uint32) error {
-	const wrapTo = 1024
-	old := c.seqIn
-	c.seqIn = seq
-	if old == 0 || seq == old+1 || (old > lastSequence-wrapTo && seq < wrapTo) {
+// sequence checks that no chunk is missing, repeated or from elsewhere (OPC 10000-6, 6.7.2.4). Some clients count on
+// with the old keys while they renew them and start the new ones from a copy of the counter, so a number may follow
+// the last of its own keys as well as the last of all: a chunk that is replayed does neither.
+func (c *Conn) sequence(t *token, seq uint32) error {
+	own, all := t.seqIn, c.seqIn
+	c.seqIn, t.seqIn = seq, seq
+	if all == 0 || follows(all, seq) || (own != 0 && follows(own, seq)) {
 		return nil
 	}
-	return fail(ua.StatusBadSequenceNumberInvalid, "sequence number %d after %d", seq, old)
+	return fail(ua.StatusBadSequenceNumberInvalid, "sequence number %d after %d", seq, all)
+}
+
+func follows(old, seq uint32) bool {
+	const wrapTo = 1024
+	return seq == old+1 || (old > lastSequence-wrapTo && seq < wrapTo)
+}
+
+// openSequence checks the number of an OpenSecureChannel. For the reason above a renewal may be a little behind; it
+// is signed with the client's certificate, and all a repeated one brings is keys nobody can use.
+func (c *Conn) openSequence(seq uint32) error {
+	old := c.seqIn
+	c.seqIn = seq
+	if old == 0 || follows(old, seq) || (old >= seq && old-seq < maxRenewalLag) {
+		return nil
+	}
+	return fail(ua.StatusBadSequenceNumberInvalid, "sequence number %d of OpenSecureChannel after %d", seq, old)
 }
 
 // expiry is when the newest keys stop being taken.

@@ -41,7 +41,7 @@ func (c *Conn) open(f frame) error {
 	} else if len(plain) < sequenceBytes {
 		return fail(ua.StatusBadDecodingError, "OpenSecureChannel of %d bytes", len(f))
 	}
-	if err := c.sequence(binary.LittleEndian.Uint32(plain)); err != nil {
+	if err := c.openSequence(binary.LittleEndian.Uint32(plain)); err != nil {
 		return err
 	}
 	req, err := decodeOpen(plain[sequenceBytes:])
@@ -120,7 +120,7 @@ func (c *Conn) issue(s Security, raw []byte, req *ua.OpenSecureChannelRequest, s
 	}
 	now := time.Now()
 	c.nextID++
-	t := &token{id: c.nextID, mode: s.Mode, expires: now.Add(life + life/tokenGrace)}
+	t := &token{id: c.nextID, mode: s.Mode, expires: now.Add(life + life/tokenGrace), seqIn: c.seqIn}
 	var nonce []byte
 	var err error
 	if seal.algo != nil {

@@ -23,6 +23,7 @@ type token struct {
 	mode    ua.MessageSecurityMode
 	algo    *uapolicy.EncryptionAlgorithm
 	expires time.Time // with the grace
+	seqIn   uint32    // last sequence number that came with them; 0: none
 }
 
 // room is how much of a body goes into one chunk of the given size.
@@ -122,32 +123,35 @@ func (a *asymmetric) seal(dst []byte, channel, seq, request uint32, body []byte)
 	return finish(dst, start, header, a.algo, true)
 }
 
-// unseal checks and opens a chunk and returns its content from the sequence header on.
-func (c *Conn) unseal(f frame) ([]byte, error) {
+// unseal checks and opens a chunk, and returns the keys it came with and its content from the sequence header on.
+func (c *Conn) unseal(f frame) (*token, []byte, error) {
 	if len(f) < headerBytes+sequenceBytes {
-		return nil, fail(ua.StatusBadDecodingError, "a chunk of %d bytes", len(f))
+		return nil, nil, fail(ua.StatusBadDecodingError, "a chunk of %d bytes", len(f))
 	}
 	if channel := binary.LittleEndian.Uint32(f[8:]); channel != c.id {
-		return nil, fail(ua.StatusBadTCPSecureChannelUnknown, "channel %d", channel)
+		return nil, nil, fail(ua.StatusBadTCPSecureChannelUnknown, "channel %d", channel)
 	}
 	t, err := c.token(binary.LittleEndian.Uint32(f[12:]))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	plain := []byte(f[headerBytes:])
 	if t.mode != ua.MessageSecurityModeNone {
 		if plain, err = unsealWith(t.algo, f, headerBytes, t.mode == ua.MessageSecurityModeSignAndEncrypt, false); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	c.sending.Store(t) // the client has the new keys: from now on they may be used towards it
-	return plain, nil
+	if t.id > c.sending.Load().id {
+		c.sending.Store(t) // the client has the new keys: from now on they may be used towards it
+	}
+	return t, plain, nil
 }
 
-// token finds the keys a chunk names. Keys older than those in use are not taken back.
+// token finds the keys a chunk names. The old ones are taken until they expire: what was under way when they were
+// renewed may come after the first chunk with the new ones.
 func (c *Conn) token(id uint32) (*token, error) {
 	for _, t := range c.tokens {
-		if t.id == id && time.Now().Before(t.expires) && t.id >= c.sending.Load().id {
+		if t.id == id && time.Now().Before(t.expires) {
 			return t, nil
 		}
 	}
