@@ -28,6 +28,8 @@ type Engine struct {
 	// What the present call did so far.
 	mark      *Mark
 	events    []Event
+	lastAt    int64 // time and number of the last event
+	lastOrder uint16
 	touched   []*condition
 	touchTags []*follow
 	release   []*condition // suppression may end when the present instant is complete

@@ -21,11 +21,12 @@ func (e *Engine) emit(c *condition, ev Event) {
 
 // record numbers the event within its instant, gives it its key and adds it to the outcome of the call.
 func (e *Engine) record(ev Event) {
-	for i := range e.events {
-		if e.events[i].Time == ev.Time {
-			ev.Order++
-		}
+	if ev.Time == e.lastAt {
+		e.lastOrder++
+	} else {
+		e.lastAt, e.lastOrder = ev.Time, 0
 	}
+	ev.Order = e.lastOrder
 	ev.Key = KeyOf(&ev)
 	e.events = append(e.events, ev)
 }

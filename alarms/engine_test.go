@@ -1,0 +1,413 @@
+package alarms_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"scada/acquisition/tag"
+	"scada/alarms"
+)
+
+func level(id, tagName string, hi float64) alarms.Definition {
+	return alarms.Definition{ID: id, Tag: tagName, Type: alarms.TypeLevel, Limits: map[alarms.Level]alarms.Limit{alarms.LevelHi: {Value: hi}}}
+}
+
+// bench is an engine with a way to say things shortly.
+type bench struct {
+	t     testing.TB
+	eng   *alarms.Engine
+	names *names
+}
+
+func newBench(t testing.TB, defs ...alarms.Definition) *bench {
+	t.Helper()
+	b := &bench{t: t, names: newNames()}
+	var err error
+	if b.eng, err = alarms.New(alarms.Config{Alarms: defs}, b.names.lookup); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *bench) update(at float64, name string, v float64, q tag.Quality) tag.Update {
+	id, _ := b.names.lookup(name)
+	return tag.Update{Tag: id, Sample: tag.Sample{Time: instant(at), Value: tag.Float64(v), Quality: q}}
+}
+
+// see feeds one sample and returns what happened, as "KIND condition STATE".
+func (b *bench) see(at float64, name string, v float64, q tag.Quality) string {
+	return told(b.eng.Sample(instant(at), b.update(at, name, v, q)))
+}
+
+func told(o alarms.Outcome) string {
+	var words []string
+	for i := range o.Events {
+		words = append(words, fmt.Sprintf("%s %s %s", o.Events[i].Kind, o.Events[i].Condition, o.Events[i].State))
+	}
+	return strings.Join(words, ", ")
+}
+
+func (b *bench) want(got, want string) {
+	b.t.Helper()
+	if got != want {
+		b.t.Errorf("happened: %q, want %q", got, want)
+	}
+}
+
+func TestALimitBoundToATag(t *testing.T) {
+	d := level("T.HI", "T", 0)
+	d.Limits[alarms.LevelHi] = alarms.Limit{Tag: "LIM"}
+	d.Text = "{tag} is at {value} {unit}, {level} {limit}"
+	d.Unit = "m"
+	b := newBench(t, d)
+	b.want(b.see(1, "T", 85, tag.Good), "")
+	b.want(b.see(2, "LIM", 90, tag.Good), "")
+	b.want(b.see(3, "LIM", 80, tag.Good), "RAISE T.HI UNACK")
+	if c, _ := b.eng.Condition("T.HI"); c.Message != "T is at 85 m, Hi 80" || c.Limit != 80 {
+		t.Errorf("message %q, limit %v", c.Message, c.Limit)
+	}
+	b.want(b.see(4, "LIM", 0, tag.BadCommunicationError), "")
+	b.want(b.see(5, "T", 79, tag.Good), "CLEAR T.HI RTN_UNACK")
+	b.want(b.see(6, "LIM", 70, tag.Good), "RAISE T.HI UNACK")
+}
+
+func TestOneAlarmForALostDevice(t *testing.T) {
+	b := newBench(t, alarms.Definition{ID: "PLC.COMM", Type: alarms.TypeBadQuality, Tag: "A", Tags: []string{"B", "C"}})
+	b.want(b.see(1, "A", 1, tag.Good), "")
+	b.want(b.see(2, "B", 1, tag.BadSensorFailure), "")
+	b.want(b.see(3, "C", 1, tag.BadCommunicationError), "")
+	b.want(b.see(4, "A", 1, tag.BadCommunicationError), "RAISE PLC.COMM UNACK")
+	b.eng.TakeOver(instant(5), 2)
+	b.want(b.see(6, "A", 1, tag.BadCommunicationError), "")
+	o := b.eng.Sample(instant(7), b.update(7, "C", 1, tag.Good))
+	b.want(told(o), "CLEAR PLC.COMM RTN_UNACK")
+	if nb := o.Events[0].NotBefore; nb != instant(4) {
+		t.Errorf("not before %v, want 4", seconds(nb))
+	}
+}
+
+func TestJournalPriorityIsNeverAnnounced(t *testing.T) {
+	d := level("T.HI", "T", 80)
+	d.Limits[alarms.LevelHiHi] = alarms.Limit{Value: 90}
+	d.Priorities = map[alarms.Level]alarms.Priority{alarms.LevelHi: alarms.PriorityJournal, alarms.LevelHiHi: alarms.PriorityHigh}
+	b := newBench(t, d)
+	o := b.eng.Sample(instant(1), b.update(1, "T", 85, 0))
+	if len(o.Events) != 1 || o.Events[0].Annunciate || b.eng.Horn() != alarms.PriorityUnset {
+		t.Errorf("%+v, horn %s", o.Events, b.eng.Horn())
+	}
+	o = b.eng.Sample(instant(2), b.update(2, "T", 95, 0))
+	if len(o.Events) != 1 || !o.Events[0].Annunciate || b.eng.Horn() != alarms.PriorityHigh || o.Events[0].Priority != alarms.PriorityHigh {
+		t.Errorf("%+v, horn %s", o.Events, b.eng.Horn())
+	}
+}
+
+func TestAClockThatJumpedAhead(t *testing.T) {
+	b := newBench(t, level("T.HI", "T", 80))
+	far := b.update(1e9, "T", 50, 0)
+	b.want(told(b.eng.Sample(instant(1), far)), "")
+	o := b.eng.Sample(instant(2), b.update(2, "T", 85, 0))
+	b.want(told(o), "RAISE T.HI UNACK")
+	ahead := b.update(4, "T", 50, 0)
+	o = b.eng.Sample(instant(3.5), ahead)
+	b.want(told(o), "CLEAR T.HI RTN_UNACK")
+	if o.Events[0].Time != instant(4) {
+		t.Errorf("half a second ahead is the device's own time, got %v", seconds(o.Events[0].Time))
+	}
+}
+
+func TestAnOldGoodValueAfterALoss(t *testing.T) {
+	// An OPC UA server gives a value that did not change during an outage the time of its last change.
+	b := newBench(t, level("T.HI", "T", 80))
+	b.want(b.see(1, "T", 85, tag.Good), "RAISE T.HI UNACK")
+	b.want(b.see(10, "T", 0, tag.BadCommunicationError), "QUALITY T.HI UNACK")
+	b.want(told(b.eng.Sample(instant(20), b.update(1, "T", 85, 0))), "QUALITY T.HI UNACK")
+	b.want(told(b.eng.Sample(instant(21), b.update(0.5, "T", 50, 0))), "")
+	b.want(told(b.eng.Sample(instant(22), b.update(22, "T", 50, 0))), "CLEAR T.HI RTN_UNACK")
+}
+
+func TestTransitionsOfAConditionDoNotRunBackwards(t *testing.T) {
+	d := level("T.HI", "T", 80)
+	d.OnDelay = 10 * time.Second
+	b := newBench(t, d)
+	b.want(b.see(0, "T", 85, tag.Good), "")
+	b.want(told(b.eng.Advance(instant(11))), "RAISE T.HI UNACK")
+	o := b.eng.Sample(instant(11.1), b.update(9.9, "T", 50, 0)) // its journey took longer than the timer
+	if len(o.Events) != 1 || o.Events[0].Time != instant(10) {
+		t.Errorf("cleared before it was raised: %+v", o.Events)
+	}
+}
+
+func TestTextIsBadQuality(t *testing.T) {
+	b := newBench(t, level("T.HI", "T", 80))
+	b.want(b.see(1, "T", 85, tag.Good), "RAISE T.HI UNACK")
+	u := b.update(2, "T", 0, 0)
+	u.Value = tag.String("off")
+	b.want(told(b.eng.Sample(instant(2), u)), "QUALITY T.HI UNACK")
+}
+
+func TestLateTimersFireInOrderAtTheirOwnInstants(t *testing.T) {
+	var defs []alarms.Definition
+	for i := range 20 {
+		d := level(fmt.Sprintf("T%d", i), "T", 80)
+		d.OnDelay = time.Duration(1+(i*7)%20) * time.Second
+		defs = append(defs, d)
+	}
+	b := newBench(t, defs...)
+	b.want(b.see(0, "T", 85, 0), "")
+	if at, ok := b.eng.Deadline(); !ok || at != instant(1) {
+		t.Errorf("deadline %v %v, want 1", seconds(at), ok)
+	}
+	o := b.eng.Advance(instant(100))
+	for i, ev := range o.Events {
+		if ev.Time != instant(float64(i+1)) || ev.Onset != instant(0) {
+			t.Errorf("event %d at %v, onset %v", i, seconds(ev.Time), seconds(ev.Onset))
+		}
+	}
+	if _, ok := b.eng.Deadline(); ok || len(o.Events) != 20 {
+		t.Errorf("%d events and still a deadline: %v", len(o.Events), ok)
+	}
+}
+
+func TestARestoredConditionThatIsNotConfiguredIsClosedOnce(t *testing.T) {
+	old := newBench(t, level("OLD", "T", 80), level("KEPT", "T", 80), level("NORMAL", "T", 1000))
+	old.see(1, "T", 85, 0)
+	b := newBench(t, level("KEPT", "T", 80))
+	if err := b.eng.Restore(old.eng.Snapshot()); err != nil {
+		t.Fatal(err)
+	}
+	again := newBench(t, level("KEPT", "T", 80))
+	if err := again.eng.Restore(b.eng.Snapshot()); err != nil {
+		t.Fatal(err)
+	}
+	o := again.eng.TakeOver(instant(5), 2)
+	b.want(told(o), "CLEAR OLD NORM")
+	if o.Events[0].Note != alarms.NoteRemoved || o.Events[0].Term != 2 {
+		t.Errorf("%+v", o.Events[0])
+	}
+	b.want(told(again.eng.TakeOver(instant(6), 3)), "")
+}
+
+func TestCommandsThatAreRefusedChangeNothing(t *testing.T) {
+	d := level("T.HI", "T", 80)
+	b := newBench(t, d)
+	b.see(1, "T", 85, 0)
+	before := b.eng.Snapshot()
+	long := strings.Repeat("x", alarms.MaxText+1)
+	for _, c := range []struct {
+		cmd  alarms.Command
+		want alarms.Result
+	}{
+		{alarms.Command{Kind: alarms.CommandAck, Condition: "NONE"}, alarms.ResultUnknownCondition},
+		{alarms.Command{Condition: "T.HI"}, alarms.ResultUnknownCommand},
+		{alarms.Command{Kind: 99, Condition: "T.HI"}, alarms.ResultUnknownCommand},
+		{alarms.Command{Kind: alarms.CommandAck, Condition: "T.HI", By: long}, alarms.ResultTextTooLong},
+		{alarms.Command{Kind: alarms.CommandComment, Condition: "T.HI", Comment: long}, alarms.ResultTextTooLong},
+		{alarms.Command{Kind: alarms.CommandShelve, Condition: "T.HI", For: alarms.MaxDelay + 1}, alarms.ResultShelvingOutOfRange},
+		{alarms.Command{Kind: alarms.CommandShelve, Condition: "T.HI", For: -1}, alarms.ResultShelvingOutOfRange},
+		{alarms.Command{Kind: alarms.CommandAck, Condition: "T.HI", Occurrence: 2}, alarms.ResultUnknownOccurrence},
+		{alarms.Command{Kind: alarms.CommandReset, Condition: "T.HI"}, alarms.ResultInvalidState},
+		{alarms.Command{Kind: alarms.CommandUnshelve, Condition: "T.HI"}, alarms.ResultNotShelved},
+		{alarms.Command{Kind: alarms.CommandRTS, Condition: "T.HI"}, alarms.ResultNotOOS},
+	} {
+		r, o := b.eng.Command(instant(2), c.cmd)
+		if r != c.want || !o.IsZero() {
+			t.Errorf("%+v: %s, %d events; want %s", c.cmd, r, len(o.Events), c.want)
+		}
+	}
+	if string(before) != string(b.eng.Snapshot()) {
+		t.Error("the image changed")
+	}
+}
+
+func TestACommentIsKeptUntilTheNextOccurrence(t *testing.T) {
+	b := newBench(t, level("T.HI", "T", 80))
+	b.see(1, "T", 85, 0)
+	r, o := b.eng.Command(instant(2), alarms.Command{Kind: alarms.CommandComment, Condition: "T.HI", By: "li", Comment: "valve stuck"})
+	b.want(string(r)+" "+told(o), "ok COMMENT T.HI UNACK")
+	c, _ := b.eng.Condition("T.HI")
+	if c.Comment != "valve stuck" || o.Events[0].Comment != "valve stuck" || o.Events[0].By != "li" {
+		t.Errorf("%+v", c)
+	}
+	b.see(3, "T", 50, 0)
+	b.see(4, "T", 85, 0)
+	if c, _ := b.eng.Condition("T.HI"); c.Comment != "" {
+		t.Errorf("the comment of the old occurrence is still there: %q", c.Comment)
+	}
+}
+
+func TestListsAndCounts(t *testing.T) {
+	hi, lo := level("A", "T", 80), level("B", "U", 80)
+	hi.Area, hi.Priority, lo.Area, lo.Priority = "north", alarms.PriorityCritical, "south", alarms.PriorityLow
+	b := newBench(t, hi, lo, level("C", "V", 80))
+	b.see(1, "T", 85, 0)
+	b.see(1, "U", 85, 0)
+	b.eng.Command(instant(2), alarms.Command{Kind: alarms.CommandOOS, Condition: "B"})
+	for _, c := range []struct {
+		f    alarms.Filter
+		want []string
+	}{
+		{alarms.Filter{}, []string{"A", "B", "C"}},
+		{alarms.Filter{Active: true}, []string{"A"}},
+		{alarms.Filter{States: []alarms.State{alarms.StateOOS, alarms.StateNorm}}, []string{"B", "C"}},
+		{alarms.Filter{Area: "south"}, []string{"B"}},
+		{alarms.Filter{Tag: "V"}, []string{"C"}},
+		{alarms.Filter{Condition: "A"}, []string{"A"}},
+		{alarms.Filter{MinPriority: alarms.PriorityMedium}, []string{"A", "C"}},
+	} {
+		var got []string
+		for _, x := range b.eng.Conditions(c.f) {
+			got = append(got, x.ID)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%+v: %v, want %v", c.f, got, c.want)
+		}
+	}
+	if n := b.eng.Counts(); n[alarms.StateUnack] != 1 || n[alarms.StateOOS] != 1 || n[alarms.StateNorm] != 1 {
+		t.Errorf("counts %v", n)
+	}
+	if b.eng.Horn() != alarms.PriorityCritical {
+		t.Errorf("horn %s", b.eng.Horn())
+	}
+}
+
+func TestEarlierOccurrencesAreBounded(t *testing.T) {
+	b := newBench(t, level("T.HI", "T", 80))
+	for i := range alarms.MaxEarlier + 10 {
+		b.see(float64(2*i), "T", 85, 0)
+		b.see(float64(2*i+1), "T", 50, 0)
+	}
+	c, _ := b.eng.Condition("T.HI")
+	if len(c.Earlier) != alarms.MaxEarlier || c.Earlier[0] != 10 {
+		t.Errorf("%d remembered, the first is %d", len(c.Earlier), c.Earlier[0])
+	}
+	r, o := b.eng.Command(instant(1e4), alarms.Command{Kind: alarms.CommandAck, Condition: "T.HI"})
+	if r != alarms.ResultOK || len(o.Events[0].Also) != alarms.MaxEarlier {
+		t.Errorf("%s %+v", r, o.Events)
+	}
+	if _, _, err := alarms.ReadOutcome(alarms.AppendOutcome(nil, o)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEventKeysSeparateEverythingThatIsNotTheSame(t *testing.T) {
+	base := alarms.Event{Condition: "A", Term: 1, Occurrence: 2, Kind: alarms.KindRaise, Level: alarms.LevelHi, Time: 5}
+	variants := []func(*alarms.Event){
+		func(e *alarms.Event) { e.Condition = "B" }, func(e *alarms.Event) { e.Term = 2 }, func(e *alarms.Event) { e.Occurrence = 3 },
+		func(e *alarms.Event) { e.Kind = alarms.KindClear }, func(e *alarms.Event) { e.Level = alarms.LevelHiHi }, func(e *alarms.Event) { e.Time = 6 },
+	}
+	seen := map[alarms.Key]bool{alarms.KeyOf(&base): true}
+	for i, change := range variants {
+		e := base
+		change(&e)
+		if k := alarms.KeyOf(&e); seen[k] {
+			t.Errorf("variant %d has a key seen before", i)
+		} else {
+			seen[k] = true
+		}
+	}
+	same := base
+	same.Annunciate, same.Note, same.By, same.State = true, alarms.NoteFork, "x", alarms.StateOOS
+	if alarms.KeyOf(&same) != alarms.KeyOf(&base) {
+		t.Error("the mark of a split brain changed the identity")
+	}
+	var back alarms.Key
+	text, _ := alarms.KeyOf(&base).MarshalText()
+	if err := back.UnmarshalText(text); err != nil || back != alarms.KeyOf(&base) {
+		t.Errorf("key %s read back as %s, %v", text, back, err)
+	}
+}
+
+func TestConfigurationErrors(t *testing.T) {
+	with := func(change func(*alarms.Definition)) []alarms.Definition {
+		d := level("T.X", "T", 80)
+		change(&d)
+		return []alarms.Definition{d}
+	}
+	lim := func(pairs map[alarms.Level]float64) map[alarms.Level]alarms.Limit {
+		m := map[alarms.Level]alarms.Limit{}
+		for l, v := range pairs {
+			m[l] = alarms.Limit{Value: v}
+		}
+		return m
+	}
+	type def = alarms.Definition
+	for _, c := range []struct {
+		field, want string
+		defs        []alarms.Definition
+	}{
+		{"id", `duplicate or empty alarm id "T.X"`, append(with(func(*def) {}), with(func(*def) {})...)},
+		{"id", `duplicate or empty alarm id ""`, with(func(d *def) { d.ID = "" })},
+		{"id", `duplicate or empty alarm id "T.X/Hi"`, append(with(func(d *def) { d.ID = "T.X/Hi" }), with(func(d *def) { d.NonExclusive = true })...)},
+		{"id", "the id has 249 bytes, the limit is 248", with(func(d *def) { d.ID = strings.Repeat("i", alarms.MaxID-7) })},
+		{"tag", "a name has 257 bytes, the limit is 256", with(func(d *def) { d.Tag = strings.Repeat("t", alarms.MaxID+1) })},
+		{"text", "text and guidance have at most 1024 bytes", with(func(d *def) { d.Text = strings.Repeat("t", alarms.MaxText+1) })},
+		{"tag", "T.X: tag is missing", with(func(d *def) { d.Tag = "" })},
+		{"type", "type is missing or unknown", with(func(d *def) { d.Type, d.Limits = 0, nil })},
+		{"limits", "T.X: limits are missing", with(func(d *def) { d.Limits = nil })},
+		{"limits", "a level alarm has no limit RocHi", with(func(d *def) { d.Limits[alarms.LevelRocHi] = alarms.Limit{} })},
+		{"limits", "Hi must be a number", with(func(d *def) { d.Limits = lim(map[alarms.Level]float64{alarms.LevelHi: math.NaN()}) })},
+		{"limits", "T.X: Lo must be below Hi", with(func(d *def) { d.Limits = lim(map[alarms.Level]float64{alarms.LevelLo: 80, alarms.LevelHi: 20}) })},
+		{"limits", "T.X: Hi must be below HiHi", with(func(d *def) { d.Limits = lim(map[alarms.Level]float64{alarms.LevelHi: 80, alarms.LevelHiHi: 80}) })},
+		{"deadband", "T.X: HiHi - deadband must stay above Hi", with(func(d *def) {
+			d.Limits, d.Deadband = lim(map[alarms.Level]float64{alarms.LevelHi: 80, alarms.LevelHiHi: 90}), 10
+		})},
+		{"deadband", "T.X: LoLo + deadband must stay below Lo", with(func(d *def) {
+			d.Limits, d.Deadband = lim(map[alarms.Level]float64{alarms.LevelLoLo: 10, alarms.LevelLo: 20}), 10
+		})},
+		{"deadband", "T.X: Hi - deadband must stay above Lo", with(func(d *def) {
+			d.Limits = lim(map[alarms.Level]float64{alarms.LevelLo: 20, alarms.LevelHi: 80})
+			d.Deadbands = map[alarms.Level]float64{alarms.LevelHi: 60}
+		})},
+		{"deadband", "the deadband must not be negative", with(func(d *def) { d.Deadband = -1 })},
+		{"on_delay", "on_delay must be between 0", with(func(d *def) { d.OnDelay = -1 })},
+		{"off_delays", "off_delays must be between 0", with(func(d *def) {
+			d.OffDelays = map[alarms.Level]time.Duration{alarms.LevelHi: alarms.MaxDelay + 1}
+		})},
+		{"setpoint", "a deviation alarm needs a setpoint", with(func(d *def) { d.Type = alarms.TypeDeviation })},
+		{"limits", "Hi must be positive", with(func(d *def) {
+			d.Type, d.Setpoint, d.Limits = alarms.TypeDeviation, "S", lim(map[alarms.Level]float64{alarms.LevelHi: 0})
+		})},
+		{"limits", "Lo must be negative", with(func(d *def) {
+			d.Type, d.Setpoint, d.Limits = alarms.TypeDeviation, "S", lim(map[alarms.Level]float64{alarms.LevelLo: 5})
+		})},
+		{"setpoint", "setpoint belongs to type deviation", with(func(d *def) { d.Setpoint = "S" })},
+		{"max_gap", "a rate alarm needs a max_gap", with(func(d *def) {
+			d.Type, d.Limits = alarms.TypeRoc, lim(map[alarms.Level]float64{alarms.LevelRocHi: 2})
+		})},
+		{"normal", "a discrete alarm needs its normal values", with(func(d *def) { d.Type, d.Limits = alarms.TypeDiscrete, nil })},
+		{"normal", "257 normal values, the limit is 256", with(func(d *def) {
+			d.Type, d.Limits, d.Normal = alarms.TypeDiscrete, nil, make([]float64, alarms.MaxNormal+1)
+		})},
+		{"mode", "mode nonexclusive needs limits", with(func(d *def) {
+			d.Type, d.Limits, d.Normal, d.NonExclusive = alarms.TypeDiscrete, nil, []float64{0}, true
+		})},
+		{"target", "a discrepancy alarm needs a target", with(func(d *def) { d.Type, d.Limits, d.ExpectedTime = alarms.TypeDiscrepancy, nil, time.Second })},
+		{"expected_time", "needs an expected_time", with(func(d *def) { d.Type, d.Limits, d.Target = alarms.TypeDiscrepancy, nil, "C" })},
+		{"suppressed_by", `unknown alarm "NONE"`, with(func(d *def) { d.SuppressedBy = "NONE" })},
+		{"suppressed_by", "leads back to the alarm itself", with(func(d *def) { d.SuppressedBy = "T.X" })},
+		{"suppressed_by", "leads back to the alarm itself", append(with(func(d *def) { d.SuppressedBy = "T.Y" }), with(func(d *def) { d.ID, d.SuppressedBy = "T.Y", "T.X" })...)},
+	} {
+		err := alarms.Config{Alarms: c.defs}.Validate()
+		var wrong *alarms.DefinitionError
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("got %v, want %q", err, c.want)
+		} else if !errors.As(err, &wrong) || wrong.Field != c.field || wrong.Index >= len(c.defs) {
+			t.Errorf("%v: %+v, want field %s", err, wrong, c.field)
+		}
+	}
+	b := newBench(t, level("T.HI", "T", 80))
+	b.see(1, "T", 85, 0)
+	_, err := b.eng.Reload(instant(2), alarms.Config{Alarms: with(func(d *def) { d.Tag = "" })}, b.names.lookup, nil)
+	if c, _ := b.eng.Condition("T.HI"); err == nil || c.State != alarms.StateUnack {
+		t.Errorf("a wrong configuration was loaded: %v, %s", err, c.State)
+	}
+	_, err = alarms.New(alarms.Config{Alarms: with(func(*def) {})}, func(string) (tag.ID, bool) { return 0, false })
+	if err == nil || !strings.Contains(err.Error(), `T.X: unknown tag "T"`) {
+		t.Errorf("unknown tag: %v", err)
+	}
+}
