@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"time"
 )
 
 // The kinds of endpoint are their URL schemes.
@@ -97,9 +98,16 @@ func (e endpoint) lineTime(n int) int64 {
 	return int64(n) * charBits * 1e9 / int64(e.baud)
 }
 
-// silence returns the pause that separates frames on a serial line: 3.5 characters, and 1.75 ms above 19200 baud.
+// quietTCP is the silence before a request where RTU frames travel in a TCP connection: time for what a gateway still
+// has to deliver, which is then thrown away instead of being taken for the next answer.
+const quietTCP = time.Millisecond
+
+// silence returns the pause between frames: on a serial line 3.5 characters, and 1.75 ms above 19200 baud.
 func (e endpoint) silence() int64 {
-	if e.baud > 19200 {
+	switch {
+	case e.kind == kindRTUTCP:
+		return int64(quietTCP)
+	case e.baud > 19200:
 		return 1_750_000
 	}
 	return 7 * charBits * 1e9 / int64(2*e.baud)

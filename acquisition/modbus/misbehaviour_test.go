@@ -178,12 +178,12 @@ func TestMisbehaviourForEver(t *testing.T) {
 		for _, window := range []int{1, 16} {
 			t.Run(fmt.Sprintf("%s/W%d", m.name, window), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					r := newRig(t, plainDevice("plc", 1, window, 0, testBlocks))
-					for i := range 400 {
+					r := newRig(t, plainDevice("plc", 1, window, 0, 8))
+					for i := range 200 {
 						r.slave.bad[3*i] = m.do
 					}
 					r.start()
-					time.Sleep(time.Minute)
+					time.Sleep(25 * time.Second)
 					r.slave.mu.Lock()
 					clear(r.slave.bad)
 					r.slave.mu.Unlock()
@@ -272,15 +272,38 @@ func TestExceptions(t *testing.T) {
 					if n.Exceptions[code] != 1 || n.Reconnects+n.Malformed+n.Timeouts+n.Demotions != 0 {
 						t.Errorf("%+v", n)
 					}
-					if code == 1 { // the function is taken for unsupported for an hour
-						time.Sleep(time.Hour)
+					if q := r.sink.qualities(); code == 1 {
+						if q[tag.BadConfigurationError] != 3 || q[tag.Good] != 3*testBlocks-3 {
+							t.Errorf("qualities: %v", q)
+						}
+					} else {
+						r.allGood(2*testPeriod + 20*time.Millisecond)
 					}
-					r.allGood(2*testPeriod + 20*time.Millisecond)
 					r.stop()
 				})
 			})
 		}
 	}
+}
+
+// TestUnsupportedFunction: a block whose function the device does not know is asked for again after an hour.
+func TestUnsupportedFunction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := plainDevice("plc", 1, 1, 0, 2)
+		for i := range d.Tags {
+			d.Tags[i].ScanPeriod = time.Minute
+		}
+		r := newRig(t, d)
+		r.slave.except[1] = 1
+		r.start()
+		time.Sleep(59 * time.Minute)
+		if q := r.sink.qualities(); q[tag.BadConfigurationError] != 3 || q[tag.Good] != 3 {
+			t.Errorf("qualities: %v", q)
+		}
+		time.Sleep(3 * time.Minute)
+		r.allGood(2 * time.Minute)
+		r.stop()
+	})
 }
 
 // TestBusyDevice: half a minute of "busy" demotes nobody and drops nothing; the values grow stale meanwhile.

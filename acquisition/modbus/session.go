@@ -198,8 +198,8 @@ func (s *session) receive(until int64) error {
 		s.tick()
 		s.lastRx = s.now
 		s.to += n
-		if s.ep.kind == kindRTU {
-			s.notBefore = max(s.notBefore, s.now+s.ep.silence())
+		if s.ep.isRTU() {
+			s.notBefore = s.now + s.ep.silence()
 		}
 		if ferr := s.frames(); ferr != nil {
 			return ferr
@@ -268,6 +268,7 @@ func (s *session) framesRTU() {
 	}
 	s.from += used
 	if frame != nil {
+		s.from, s.to = 0, 0 // what follows belongs to no request
 		s.answered(t, frame)
 	} else if s.to-s.from > maxRTU {
 		s.from = s.to - maxRTU

@@ -172,6 +172,16 @@ type slave struct {
 	writes   [][]byte              // PDUs of writes, as executed
 	lose     func(pdu []byte) bool // requests that are executed and not answered
 	maxConns int
+	idle     chan struct{}
+	line     chan func() // what a device on a serial line does, one after the other
+}
+
+// work does what is on the line until stop.
+func (s *slave) work(line chan func()) {
+	defer close(s.idle)
+	for f := range line {
+		f()
+	}
 }
 
 // behaviour sends something to a request; good is what should be sent.
@@ -208,6 +218,10 @@ func (s *slave) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 	s.maxConns = max(s.maxConns, open+1)
 	s.conns = append(s.conns, b)
+	if s.rtu && s.line == nil {
+		s.line, s.idle = make(chan func(), 10000), make(chan struct{})
+		go s.work(s.line)
+	}
 	s.mu.Unlock()
 	go s.serve(b)
 	return a, nil
@@ -216,6 +230,16 @@ func (s *slave) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 func (s *slave) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.line != nil {
+		for len(s.line) > 0 {
+			<-s.line
+		}
+		close(s.line)
+		s.line = nil
+		s.mu.Unlock()
+		<-s.idle
+		s.mu.Lock()
+	}
 	for _, c := range s.conns {
 		c.Close()
 	}
@@ -301,13 +325,18 @@ func (s *slave) request(c *memConn, adu []byte) {
 		answer = []byte{pdu[0] | 0x80, code}
 	}
 	good := s.frame(adu, unit, answer)
-	time.AfterFunc(s.latency, func() {
+	reply := func() {
 		if bad != nil {
 			bad(s, c, good)
 			return
 		}
 		c.send(good)
-	})
+	}
+	if s.rtu {
+		s.line <- func() { time.Sleep(s.latency); reply() }
+		return
+	}
+	time.AfterFunc(s.latency, reply)
 }
 
 func (s *slave) frame(adu []byte, unit byte, pdu []byte) []byte {
@@ -387,7 +416,9 @@ func (s *slave) execute(unit byte, pdu []byte) []byte {
 			s.override[wa+i] = binary.BigEndian.Uint16(pdu[10+2*i:])
 		}
 		s.writes = s.writes[:len(s.writes)-1]
-		return s.execute(unit, append([]byte{3}, pdu[1:5]...))
+		out := s.execute(unit, append([]byte{3}, pdu[1:5]...))
+		out[0] = 23
+		return out
 	}
 	return except(1)
 }
