@@ -63,6 +63,7 @@ type Plant struct {
 	changes []Change    // a ring; the newest is number seq
 	seq     uint64
 	skipped time.Duration
+	now     time.Duration // the latest time Advance was told
 }
 
 // New returns the plant at time zero.
@@ -110,19 +111,21 @@ func list(w *world) []Point {
 func (p *Plant) Advance(since time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Duration(p.world.steps)*Step + p.skipped
-	if behind := since - now; behind > maxCatchUp {
+	if behind := since - p.time(); behind > maxCatchUp {
 		p.skipped += (behind - maxCatchUp).Truncate(Step)
 	}
-	for time.Duration(p.world.steps+1)*Step+p.skipped <= since {
+	for p.time()+Step <= since {
 		p.world.step()
-		p.note()
+		p.note(p.time())
 	}
+	p.now = max(p.now, since)
 }
 
-// note records which watched points now show something else.
-func (p *Plant) note() {
-	at := time.Duration(p.world.steps)*Step + p.skipped
+// time returns the time of the last step.
+func (p *Plant) time() time.Duration { return time.Duration(p.world.steps)*Step + p.skipped }
+
+// note records which watched points show something else from the given time on.
+func (p *Plant) note(at time.Duration) {
 	for k, i := range p.watched {
 		old, raw := p.seen[k], p.raw(i)
 		if raw == old {
@@ -162,7 +165,7 @@ func (p *Plant) Changes(after uint64, limit int) []Change {
 func (p *Plant) Elapsed() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return time.Duration(p.world.steps)*Step + p.skipped
+	return p.time()
 }
 
 // Points returns the points of every device. Their place is their index in the other methods.
@@ -261,6 +264,7 @@ func (p *Plant) Force(name string, v tag.Value) error {
 		v = tag.Bool(v.Truth())
 	}
 	p.forced[i] = v
+	p.note(p.now)
 	return nil
 }
 
@@ -268,6 +272,7 @@ func (p *Plant) Force(name string, v tag.Value) error {
 func (p *Plant) Release(name string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	defer func() { p.note(p.now) }()
 	if name == "" {
 		clear(p.forced)
 		return nil
@@ -298,6 +303,7 @@ func (p *Plant) Hold(device string, on bool) {
 	defer p.mu.Unlock()
 	if !on {
 		delete(p.held, device)
+		p.note(p.now)
 		return
 	}
 	if p.held[device] != nil {
