@@ -16,6 +16,11 @@ function welcome(server: string, epoch: number, extra: Partial<Welcome> = {}): W
   };
 }
 
+/** newer makes the page know an epoch that the server on connection 1 will not repeat: it came by a heartbeat. */
+const newer = (l: Link, epoch: number): void => {
+  l.message(50, 1, beat(epoch));
+};
+
 const beat = (epoch: number): Incoming => ({ t: "hb", time: "", seq: 101, epoch, roles: {}, lag_ms: 1, ready: true });
 const frame = (epoch: number, seq = 101, more = false) => ({ frame: 1, seq, epoch, more });
 const kinds = (actions: readonly Action[]): string[] => actions.map((a) => (a.do === "open" ? `open ${a.origin}` : a.do));
@@ -81,7 +86,7 @@ test("frames are acknowledged and shown", () => {
 
 test("an older epoch fences: frames are acknowledged but not shown, and the page leaves for the peer", () => {
   const l = connected();
-  l.noteEpoch(8);
+  newer(l, 8);
   const r = l.frame(100, 1, frame(7));
   assert.equal(r.accept, false);
   assert.deepEqual(kinds(r.actions), ["send"]);
@@ -92,7 +97,7 @@ test("an older epoch fences: frames are acknowledged but not shown, and the page
 
 test("a server that catches up is asked for a fresh picture before its values count", () => {
   const l = connected();
-  l.noteEpoch(8);
+  newer(l, 8);
   l.frame(100, 1, frame(7));
   assert.deepEqual(kinds(l.message(200, 1, beat(8))), ["resync"]);
   assert.equal(l.live, true);
@@ -101,11 +106,20 @@ test("a server that catches up is asked for a fresh picture before its values co
 
 test("a frame that lifts the fence is itself not shown: the changes before it are missing", () => {
   const l = connected();
-  l.noteEpoch(8);
+  newer(l, 8);
   l.frame(100, 1, frame(7));
   const r = l.frame(110, 1, frame(8));
   assert.equal(r.accept, false);
   assert.deepEqual(kinds(r.actions).sort(), ["resync", "send"]);
+});
+
+test("the state of the pair names a newer epoch: its server has caught up, nothing is fenced", () => {
+  const l = connected();
+  const role = { nodes: [{ areas: [{ area: "main", epoch: 8 }] }, { areas: null }], last_switch: null };
+  assert.deepEqual(l.message(10, 1, { t: "role", id: 4, role } as unknown as Incoming), []);
+  assert.equal(l.epoch, 8);
+  assert.equal(l.live, true);
+  assert.equal(l.frame(20, 1, frame(8)).accept, true);
 });
 
 test("of two active servers the higher epoch wins: the old active's welcome is fenced at once", () => {

@@ -293,7 +293,6 @@ export class Client {
         return;
       case "role":
         this.pair = m.role;
-        for (const n of m.role.nodes) for (const a of n.areas ?? []) this.link.noteEpoch(a.epoch);
         this.tell("role");
         return;
       case "devices":

@@ -7,6 +7,7 @@
 // (cut off, or just restarted); its values are thrown away, and if it does not catch up the page leaves it.
 
 import { pause } from "./backoff";
+import type { Pair } from "./types";
 import type { AreaRole, Heartbeat, Incoming, Outgoing, Resume, Welcome } from "./wire";
 import { closeForbidden, closeSignedOut } from "./wire";
 
@@ -33,6 +34,10 @@ export type Action =
   | { do: "lost"; why: string }
   | { do: "resync" }
   | { do: "signin" };
+
+function pairEpoch(pair: Pair): number {
+  return Math.max(0, ...pair.nodes.flatMap((n) => (n.areas ?? []).map((a) => a.epoch)));
+}
 
 export class Link {
   phase: Phase = "idle";
@@ -105,7 +110,8 @@ export class Link {
       this.instance = m.instance;
       this.resumable = false;
     }
-    return m.t === "hb" ? this.beat(now, m) : [];
+    if (m.t === "hb") return this.beat(now, m);
+    return m.t === "role" ? this.learn(now, pairEpoch(m.role)) : [];
   }
 
   /** frame: values came. accept tells whether they may be shown; the acknowledgement is in the actions in any case. */
@@ -121,11 +127,6 @@ export class Link {
       this.resumable = true;
     }
     return { accept, actions };
-  }
-
-  /** noteEpoch: another source (the state of the pair) names an epoch. A higher one fences the present server. */
-  noteEpoch(epoch: number): void {
-    this.epoch = Math.max(this.epoch, epoch);
   }
 
   /** tick does what is due. */
@@ -158,6 +159,11 @@ export class Link {
       return Math.min(this.lastHeard + this.hbMs * missedBeats, fence);
     }
     return this.at;
+  }
+
+  /** others are the web addresses of the other servers of the pair. */
+  others(): readonly string[] {
+    return this.origins.slice(1);
   }
 
   /** live tells whether values that arrive now may be shown. */
@@ -215,6 +221,11 @@ export class Link {
   private beat(now: number, hb: Heartbeat): Action[] {
     this.roles = hb.roles ?? {};
     return this.see(now, hb.epoch);
+  }
+
+  // learn takes in the epoch out of the state of the pair. The server that tells of a newer one has caught up with it.
+  private learn(now: number, epoch: number): Action[] {
+    return epoch > this.epoch ? this.see(now, epoch) : [];
   }
 
   private heard(now: number): void {

@@ -27,6 +27,7 @@ export const messages = {
   "login.refused": { en: "User name or password is wrong.", zh: "用户名或密码错误。" },
   "login.tooMany": { en: "Too many attempts. Wait a while and try again.", zh: "尝试次数过多，请稍后再试。" },
   "login.unreachable": { en: "The server does not answer.", zh: "服务器无响应。" },
+  "login.elsewhere": { en: "Sign in at the other server: {url}", zh: "在另一服务器登录：{url}" },
   "link.up": { en: "Linked to {node}", zh: "已连接 {node}" },
   "link.lost": { en: "Link lost", zh: "连接中断" },
   "link.behind": { en: "Node {node} is behind", zh: "节点 {node} 数据滞后" },

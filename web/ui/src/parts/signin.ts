@@ -8,6 +8,7 @@ import { languageChoice, logo, themeButton } from "./choices";
 export class SignIn extends Part {
   private error = "";
   private busy = false;
+  private away = false; // the server that sent the page does not answer
 
   protected override render(): TemplateResult {
     const t = settings.t;
@@ -17,6 +18,7 @@ export class SignIn extends Part {
         <label class="field"><span>${t("login.user")}</span><input class="in" name="user" autocomplete="username" required autofocus /></label>
         <label class="field"><span>${t("login.password")}</span><input class="in" name="password" type="password" autocomplete="current-password" required /></label>
         <div class="error" role="alert">${this.error === "" ? nothing : this.error}</div>
+        ${this.away ? client.link.others().map((url) => html`<a href=${url}>${t("login.elsewhere", { url })}</a>`) : nothing}
         <ix-button id="sign-in" type="submit" ?disabled=${this.busy} @click=${this.press}>${t("login.submit")}</ix-button>
         <div class="choice head-choices">${languageChoice()}${themeButton()}</div>
       </form>
@@ -39,6 +41,7 @@ export class SignIn extends Part {
       await client.signIn(String(data.get("user")), String(data.get("password")));
     } catch (err) {
       this.error = reason(err);
+      this.away = err instanceof Failure && err.status === 0;
     } finally {
       this.busy = false;
       this.requestUpdate();
