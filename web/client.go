@@ -31,7 +31,8 @@ type client struct {
 	ticket bool // signed in by ticket: no session here to end
 
 	kick     chan struct{} // the writer has something to look at
-	done     context.Context
+	server   context.Context // ends with the server
+	done     context.Context // ends with the connection
 	stop     context.CancelFunc
 	commands sync.WaitGroup
 	slots    chan struct{} // commands that run
@@ -111,6 +112,7 @@ func shrinkSendBuffer(c net.Conn) {
 
 // serve runs the socket until it ends. ctx is the server's.
 func (c *client) serve(ctx context.Context) {
+	c.server = ctx
 	c.done, c.stop = context.WithCancel(ctx)
 	defer c.stop()
 	refused := c.h.join(c)

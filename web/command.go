@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -100,7 +101,7 @@ func (c *client) command(m *writeMessage) {
 // execute carries the write out. It ends with the server, not with the socket: a write under way is finished.
 func (c *client) execute(id string, w Write) {
 	s := c.h.s
-	ctx, cancel := commandContext(c.done, time.Until(w.Deadline)+answerGrace)
+	ctx, cancel := context.WithTimeout(c.server, time.Until(w.Deadline)+answerGrace)
 	defer cancel()
 	result, err := s.backend.WriteTag(ctx, c.who.Actor, w)
 	if err != nil {
