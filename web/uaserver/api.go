@@ -37,8 +37,10 @@ type Config struct {
 	Trust *TrustList
 	// AllowNone offers the security policy None: messages anybody on the network can read and change.
 	AllowNone bool
-	// AllowAnonymous offers sessions without a user. They read; they never write.
+	// AllowAnonymous offers sessions without a user. They read, and do not write.
 	AllowAnonymous bool
+	// AnonymousMayWrite lets sessions without a user write, too: for a simulated device, never for a plant.
+	AnonymousMayWrite bool
 	// Limits bounds what clients may take. Zero fields take the values of [DefaultLimits].
 	Limits Limits
 	// Logger receives connects, disconnects, log-ins and refusals. Default: discard.

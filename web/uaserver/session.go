@@ -291,7 +291,7 @@ func (k *call) logIn(x *session, token *ua.ExtensionObject) (user User, anonymou
 		if !k.s.cfg.AllowAnonymous {
 			return user, true, ua.StatusBadIdentityTokenRejected
 		}
-		return user, true, nil
+		return User{MayWrite: k.s.cfg.AnonymousMayWrite}, true, nil
 	case *ua.UserNameIdentityToken:
 		user.Name = t.UserName
 		password, err := k.password(x, t)
