@@ -247,7 +247,7 @@ func (m *Machine) StreamLost(now time.Duration) []Action {
 		m.prepared = nil
 		m.report(WhatSwitch, "the switch prepared with %s is off: the stream is lost", m.cfg.Peer)
 	}
-	if m.wanted != never {
+	if m.wanted != never && m.role != Active {
 		m.finished("the stream is lost")
 	}
 	switch {

@@ -51,7 +51,13 @@ func (m Beat) append(b []byte) []byte {
 	for _, a := range areas {
 		b = a.append(b)
 	}
-	return b
+	return m.Switch.append(b)
+}
+
+func (s Switch) append(b []byte) []byte {
+	b = append(text(b, s.Area, s.From, s.To, s.Reason), byte(s.Kind))
+	b = u64(b, uint64(s.At), s.Epoch, uint64(s.Detect), uint64(s.Activate), uint64(s.FirstValue))
+	return u32(b, s.Missed, s.Duplicates)
 }
 
 func (a Area) append(b []byte) []byte {
@@ -79,7 +85,7 @@ func (m Records) append(b []byte) []byte {
 }
 
 func (m Step) append(b []byte) []byte {
-	b = append(b, byte(m.Message.Step), byte(m.Message.Kind))
+	b = append(text(b, m.Area), byte(m.Message.Step), byte(m.Message.Kind))
 	return text(u64(b, m.Message.ID, m.Message.Epoch), m.Message.Reason)
 }
 
@@ -200,7 +206,17 @@ func (d *decoder) beat() Message {
 			return m
 		}
 	}
+	m.Switch = d.lastSwitch()
 	return m
+}
+
+func (d *decoder) lastSwitch() Switch {
+	s := Switch{Area: d.text(), From: d.text(), To: d.text(), Reason: d.text(), Kind: role.Kind(d.u8()), At: int64(d.u64()),
+		Epoch: d.u64(), Detect: int64(d.u64()), Activate: int64(d.u64()), FirstValue: int64(d.u64()), Missed: d.u32(), Duplicates: d.u32()}
+	if !s.Kind.Valid() {
+		d.fail("unknown kind of switch")
+	}
+	return s
 }
 
 func (d *decoder) area() Area {
@@ -220,11 +236,12 @@ func (d *decoder) area() Area {
 }
 
 func (d *decoder) step() Message {
+	area := d.text()
 	m := role.Message{Step: role.Step(d.u8()), Kind: role.Kind(d.u8()), ID: d.u64(), Epoch: d.u64(), Reason: d.text()}
 	if !m.Step.Valid() || !m.Kind.Valid() {
 		d.fail("unknown step")
 	}
-	return Step{m}
+	return Step{area, m}
 }
 
 func (d *decoder) fail(why string) {

@@ -110,6 +110,17 @@ type Beat struct {
 	NotReady        []string
 	Progress        []Progress
 	Areas           []Area
+	Switch          Switch // the newest the sender knows of; To is empty before the first
+}
+
+// Switch is the record of a switch-over; times are UTC nanoseconds, spans nanoseconds.
+type Switch struct {
+	Area, From, To, Reason       string
+	Kind                         role.Kind
+	At                           int64
+	Epoch                        uint64
+	Detect, Activate, FirstValue int64
+	Missed, Duplicates           uint32
 }
 
 // Progress is a counter of work done with its age.
@@ -170,10 +181,14 @@ type Record struct {
 // Applied reports the position of the standby.
 type Applied struct{ Epoch, Applied, Durable uint64 }
 
-// Step is a step of a planned switch.
-type Step struct{ Message role.Message }
+// Step is a step of a planned switch of an area.
+type Step struct {
+	Area    string
+	Message role.Message
+}
 
-// Command is a client's command on its way to the active node. A repeated Key is answered without a second execution.
+// Command is a client's command on its way to the active node. Key is different for every command of the pair: the active
+// executes one with a key it has seen no second time.
 type Command struct {
 	ID      uint64
 	Key     string

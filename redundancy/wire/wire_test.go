@@ -22,7 +22,8 @@ func samples() []Message {
 		Reject{Known: 4, Reason: "another project"},
 		Beat{Answer: true, Seq: 1, Request: 2, Number: 3, Echo: 4, EchoIncarnation: 5, Wall: -6, Digest: "d", Score: -7, Reasons: []string{"disk"},
 			NotReady: []string{"mirror", "clock"}, Progress: []Progress{{"poll", 8, 9}, {"alarms", 10, 11}},
-			Areas: []Area{{Name: "main", View: view, LeaseLeft: 1, Since: 2, Reason: "r", Devices: 3, Commands: 4, Epoch: 5, Applied: 6, Durable: 7}, {}}},
+			Areas:  []Area{{Name: "main", View: view, LeaseLeft: 1, Since: 2, Reason: "r", Devices: 3, Commands: 4, Epoch: 5, Applied: 6, Durable: 7}, {}},
+			Switch: Switch{Area: "main", From: "a", To: "b", Reason: "r", Kind: role.Fault, At: 1, Epoch: 2, Detect: 3, Activate: 4, FirstValue: 5, Missed: 6, Duplicates: 7}},
 		Beat{},
 		Goodbye{Seq: 1, Reason: "stopped"},
 		Open{Area: "main", Epoch: 1, Seq: 2},
@@ -31,7 +32,7 @@ func samples() []Message {
 		SnapshotEnd{Count: 2},
 		Records{Epoch: 1, First: 2, Wall: 3, Records: []Record{{Kind: 255, Payload: []byte{0, 1}}}},
 		Applied{Epoch: 1, Applied: 2, Durable: 3},
-		Step{role.Message{Step: role.Commit, ID: 1, Kind: role.HandBack, Epoch: 2, Reason: "r"}},
+		Step{"main", role.Message{Step: role.Commit, ID: 1, Kind: role.HandBack, Epoch: 2, Reason: "r"}},
 		Command{ID: 1, Key: "k", Payload: []byte("write")},
 		Result{ID: 1, Error: "no", Payload: []byte("p")},
 	}
@@ -105,7 +106,7 @@ func TestLimits(t *testing.T) {
 		"payload": bodyOf(Command{Payload: make([]byte, MaxPayload+1)}),
 		"type":    {200},
 		"role":    bodyOf(Beat{Areas: []Area{{View: role.View{Role: 9}}}}),
-		"step":    bodyOf(Step{role.Message{Step: 77}}),
+		"step":    bodyOf(Step{Message: role.Message{Step: 77}}),
 		"purpose": bodyOf(Hello{Purpose: 2}),
 		"empty":   {},
 	}
