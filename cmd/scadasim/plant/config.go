@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -35,6 +36,8 @@ type Config struct {
 	Journal int          `yaml:"journal"` // requests kept
 	Modbus  []ModbusFile `yaml:"modbus"`
 	OPCUA   []OPCUAFile  `yaml:"opcua"`
+
+	dir string // of the file, for the paths in it
 }
 
 // ModbusFile is one Modbus address.
@@ -59,6 +62,7 @@ type UnitFile struct {
 type OPCUAFile struct {
 	Device string `yaml:"device"`
 	Listen string `yaml:"listen"`
+	PKI    string `yaml:"pki"` // folder of its certificates, from the file's own; empty offers no security
 }
 
 // Error is one thing wrong with the file, as file:line:col: path: message.
@@ -82,7 +86,7 @@ func Parse(file string, src []byte) (*Config, error) {
 	if len(src) > maxFileBytes {
 		return nil, Error{File: file, Line: 1, Col: 1, Message: fmt.Sprintf("%d bytes, the limit is %d", len(src), maxFileBytes)}
 	}
-	c := &Config{Seed: 1, Journal: defaultJournal}
+	c := &Config{Seed: 1, Journal: defaultJournal, dir: filepath.Dir(file)}
 	if err := yaml.UnmarshalWithOptions(src, c, yaml.Strict()); err != nil {
 		return nil, located(file, err)
 	}
