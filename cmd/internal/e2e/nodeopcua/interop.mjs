@@ -1,0 +1,285 @@
+// An OPC UA client that shares no code with this project's server, and what it finds when it uses it.
+//
+//   node interop.mjs opc.tcp://host:port [opc.tcp://other:port]
+//
+// Environment: UA_USER and UA_PASSWORD of a user who may write, UA_PROJECT (the folder under Objects), UA_PKI (a
+// directory for the client's certificate), UA_TRUSTED (directories of the servers' trust lists, separated by colons,
+// into which the client's certificate is put), UA_WRITE (a node to write its own value to; default: the first writable).
+//
+// Each check prints one line of JSON {name, ok, detail}. The exit code is 0 only if all are ok.
+
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { OPCUACertificateManager } from "node-opcua-certificate-manager";
+import * as opcua from "node-opcua-client";
+
+const {
+  AttributeIds, BrowseDirection, DataType, MessageSecurityMode, OPCUAClient, SecurityPolicy, StatusCodes,
+  TimestampsToReturn, UserTokenType,
+} = opcua;
+
+const urls = process.argv.slice(2);
+const user = { type: UserTokenType.UserName, userName: process.env.UA_USER ?? "operator", password: process.env.UA_PASSWORD ?? "" };
+const project = process.env.UA_PROJECT ?? "waterworks";
+const pki = process.env.UA_PKI ?? mkdtempSync(join(tmpdir(), "ua-"));
+const itemsWanted = 1000;
+const watchSeconds = 5;
+let failures = 0;
+
+function report(name, ok, detail = "") {
+  if (!ok) failures++;
+  console.log(JSON.stringify({ name, ok, detail: String(detail) }));
+}
+
+async function check(name, body) {
+  try {
+    report(name, true, (await body()) ?? "");
+  } catch (err) {
+    report(name, false, err?.stack ?? err);
+  }
+}
+
+function expect(condition, message) {
+  if (!condition) throw new Error(message);
+}
+
+const certificates = new OPCUACertificateManager({ automaticallyAcceptUnknownCertificate: true, rootFolder: pki });
+await certificates.initialize();
+const certificateFile = join(pki, "client.pem");
+await certificates.createSelfSignedCertificate({
+  applicationUri: "urn:interop", subject: "/CN=interop", dns: ["localhost"], startDate: new Date(Date.now() - 3600e3), validity: 30, outputFile: certificateFile,
+});
+const der = Buffer.from(readFileSync(certificateFile, "utf8").replace(/-----[^-]+-----/g, ""), "base64");
+for (const dir of (process.env.UA_TRUSTED ?? "").split(":").filter(Boolean)) writeFileSync(join(dir, "interop.der"), der);
+
+function newClient(options = {}) {
+  return OPCUAClient.create({
+    applicationUri: "urn:interop", applicationName: "interop", clientCertificateManager: certificates, certificateFile,
+    privateKeyFile: certificates.privateKey, endpointMustExist: false, connectionStrategy: { maxRetry: 0 }, ...options,
+  });
+}
+
+// With a client and a session for as long as body takes.
+async function session(url, identity, options, body) {
+  const client = newClient(options);
+  await client.connect(url);
+  try {
+    const s = await client.createSession(identity);
+    try {
+      return await body(s, client);
+    } finally {
+      await s.close();
+    }
+  } finally {
+    await client.disconnect();
+  }
+}
+
+// All variables below a node, in the order they are found, by pages of 500 references.
+async function variablesBelow(s, root) {
+  const found = [];
+  for (const queue = [root]; queue.length > 0; ) {
+    const nodeId = queue.shift();
+    let result = await s.browse({ nodeId, browseDirection: BrowseDirection.Forward, referenceTypeId: "HierarchicalReferences", includeSubtypes: true, resultMask: 63 });
+    for (;;) {
+      expect(result.statusCode.isGood(), `browse ${nodeId}: ${result.statusCode}`);
+      for (const ref of result.references ?? []) {
+        if (ref.nodeClass === 1) queue.push(ref.nodeId);
+        if (ref.nodeClass === 2) found.push(ref.nodeId.toString());
+      }
+      if (!result.continuationPoint?.length) break;
+      result = await s.browseNext(result.continuationPoint, false);
+    }
+  }
+  return found;
+}
+
+async function projectFolder(s) {
+  const result = await s.browse({ nodeId: "ObjectsFolder", browseDirection: BrowseDirection.Forward, referenceTypeId: "Organizes", includeSubtypes: true, resultMask: 63 });
+  const folder = result.references.find((r) => r.browseName.name === project);
+  expect(folder, `no ${project} under Objects`);
+  return folder.nodeId.toString();
+}
+
+async function readAll(s, nodes, attributeId = AttributeIds.Value) {
+  const values = [];
+  for (let i = 0; i < nodes.length; i += 1000) values.push(...(await s.read(nodes.slice(i, i + 1000).map((nodeId) => ({ nodeId, attributeId })))));
+  return values;
+}
+
+async function level(url) {
+  return session(url, undefined, {}, async (s) => (await s.read({ nodeId: "i=2267", attributeId: AttributeIds.Value })).value.value);
+}
+
+const found = new Map();
+
+for (const url of urls) {
+  await check(`${url} browse`, () =>
+    session(url, undefined, { requestedMaxReferencesPerNode: 500 }, async (s) => {
+      found.set(url, await variablesBelow(s, await projectFolder(s)));
+      expect(found.get(url).length > 0, "no variables");
+      return `${found.get(url).length} variables`;
+    }));
+  await check(`${url} read`, () =>
+    session(url, undefined, {}, async (s) => {
+      const values = await readAll(s, found.get(url));
+      const refused = values.filter((v) => v.statusCode.name === "BadNodeIdUnknown" || v.statusCode.name === "BadAttributeIdInvalid");
+      expect(refused.length === 0 && values.length === found.get(url).length, `${values.length} values, ${refused.length} refused`);
+      const good = values.filter((v) => v.statusCode.isGood()).length;
+      expect(good > 0, "none is good");
+      return `${values.length} values, ${good} good`;
+    }));
+  await check(`${url} ServiceLevel and redundancy`, () =>
+    session(url, undefined, {}, async (s) => {
+      const [service, support, uris, state] = await readAll(s, ["i=2267", "i=3709", "i=11314", "i=2259"]);
+      expect(service.statusCode.isGood() && service.value.value > 0, `ServiceLevel ${service}`);
+      expect(support.statusCode.isGood() && support.value.value === (urls.length > 1 ? 2 : support.value.value), `RedundancySupport ${support}`);
+      expect(urls.length < 2 || uris.value.value.length === 2, `ServerUriArray ${uris}`);
+      expect(state.value.value === 0, `state ${state}`);
+      return `${service.value.value}, ${support.value.value}, ${uris.value?.value}`;
+    }));
+  await check(`${url} FindServers and GetEndpoints`, async () => {
+    const client = newClient();
+    await client.connect(url);
+    try {
+      const servers = await client.findServers();
+      const endpoints = await client.getEndpoints();
+      expect(servers.length >= urls.length, `${servers.length} servers`);
+      expect(endpoints.every((e) => e.endpointUrl === url), endpoints.map((e) => e.endpointUrl));
+      return `${servers.length} servers, ${endpoints.length} endpoints`;
+    } finally {
+      await client.disconnect();
+    }
+  });
+}
+
+if (urls.length > 1) {
+  await check("equal node ids on both nodes", () => {
+    const [a, b] = urls.map((u) => [...found.get(u)].sort().join("\n"));
+    expect(a === b, "they differ");
+  });
+}
+
+// The rest is asked of the node clients would choose.
+let best = urls[0];
+for (const url of urls) if ((await level(url).catch(() => 0)) > (await level(best).catch(() => 0))) best = url;
+const variables = found.get(best) ?? [];
+
+async function writable(s) {
+  if (process.env.UA_WRITE) return process.env.UA_WRITE;
+  const access = await readAll(s, variables, AttributeIds.UserAccessLevel);
+  const values = await readAll(s, variables);
+  const i = access.findIndex((a, i) => (a.value.value & 2) !== 0 && values[i].statusCode.isGood() && values[i].value.dataType !== DataType.String);
+  expect(i >= 0, "nothing is writable");
+  return variables[i];
+}
+
+async function write(s, nodeId, value) {
+  return (await s.write({ nodeId, attributeId: AttributeIds.Value, value: { value } })).name;
+}
+
+await check("write", () =>
+  session(best, user, {}, async (s) => {
+    const nodeId = await writable(s);
+    const now = await s.read({ nodeId, attributeId: AttributeIds.Value });
+    const status = await write(s, nodeId, now.value);
+    expect(status === "Good", `${nodeId}: ${status}`);
+    return `${nodeId} = ${now.value.value}`;
+  }));
+await check("write of a wrong type", () =>
+  session(best, user, {}, async (s) => {
+    const status = await write(s, await writable(s), { dataType: DataType.String, value: "text" });
+    expect(status === "BadTypeMismatch", status);
+  }));
+await check("write without a user", async () => {
+  const nodeId = await session(best, user, {}, writable);
+  await session(best, undefined, {}, async (s) => {
+    const status = await write(s, nodeId, (await s.read({ nodeId, attributeId: AttributeIds.Value })).value);
+    expect(status === "BadUserAccessDenied", status);
+  });
+});
+await check("wrong password", async () => {
+  try {
+    await session(best, { ...user, password: `${user.password}x` }, {}, () => {});
+  } catch (err) {
+    expect(/BadUserAccessDenied/.test(err.message), err.message);
+    return "BadUserAccessDenied";
+  }
+  throw new Error("it was accepted");
+});
+
+async function subscribe(s, interval) {
+  return s.createSubscription2({ requestedPublishingInterval: interval, requestedLifetimeCount: 1000, requestedMaxKeepAliveCount: 10, maxNotificationsPerPublish: 0, publishingEnabled: true, priority: 1 });
+}
+
+await check("an unknown node is not monitored", () =>
+  session(best, undefined, {}, async (s) => {
+    const sub = await subscribe(s, 100);
+    const { createMonitoredItems } = s;
+    const { results } = await createMonitoredItems.call(s, {
+      subscriptionId: sub.subscriptionId, timestampsToReturn: TimestampsToReturn.Both,
+      itemsToCreate: [{ itemToMonitor: { nodeId: "ns=2;s=no/such/tag", attributeId: AttributeIds.Value }, monitoringMode: 2, requestedParameters: { clientHandle: 1, samplingInterval: 100, queueSize: 1 } }],
+    });
+    await sub.terminate();
+    expect(results[0].statusCode.name === "BadNodeIdUnknown", results[0].statusCode);
+  }));
+
+await check(`${itemsWanted} items for ${watchSeconds} s`, () =>
+  session(best, undefined, {}, async (s) => {
+    const sub = await subscribe(s, 100);
+    const sequence = [];
+    const seen = new Set();
+    let values = 0;
+    sub.on("raw_notification", (n) => {
+      if (!n.notificationData?.length) return;
+      sequence.push(n.sequenceNumber);
+      for (const d of n.notificationData)
+        for (const it of d.monitoredItems ?? []) {
+          values++;
+          seen.add(it.clientHandle);
+        }
+    });
+    const nodes = Array.from({ length: itemsWanted }, (_, i) => variables[i % variables.length]);
+    const group = await sub.monitorItems(nodes.map((nodeId) => ({ nodeId, attributeId: AttributeIds.Value })), { samplingInterval: 100, queueSize: 10, discardOldest: true }, TimestampsToReturn.Both);
+    const refused = group.monitoredItems.filter((m) => m.statusCode !== StatusCodes.Good).length;
+    await new Promise((done) => setTimeout(done, watchSeconds * 1000));
+    await sub.terminate();
+    expect(refused === 0, `${refused} items refused`);
+    expect(seen.size === itemsWanted, `${seen.size} of ${itemsWanted} items reported`);
+    const gap = sequence.findIndex((n, i) => i > 0 && n !== sequence[i - 1] + 1);
+    expect(gap < 0, `messages ${sequence[gap - 1]}, ${sequence[gap]}`);
+    return `${values} values in ${sequence.length} messages`;
+  }));
+
+for (const policy of ["Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"]) {
+  await check(`secure session ${policy}`, () =>
+    session(best, user, { securityMode: MessageSecurityMode.SignAndEncrypt, securityPolicy: SecurityPolicy[policy] }, async (s) => {
+      const values = await readAll(s, variables);
+      return `${values.length} values`;
+    }));
+}
+
+await check("keys renewed three times under a subscription", () =>
+  session(best, user, { securityMode: MessageSecurityMode.SignAndEncrypt, securityPolicy: SecurityPolicy.Basic256Sha256, defaultSecureTokenLifetime: 2000 }, async (s, client) => {
+    let renewals = 0;
+    let broken = 0;
+    client.on("security_token_renewed", () => renewals++);
+    client.on("connection_lost", () => broken++);
+    const sub = await subscribe(s, 100);
+    let messages = 0;
+    sub.on("raw_notification", () => messages++);
+    await sub.monitor({ nodeId: "i=2258", attributeId: AttributeIds.Value }, { samplingInterval: 100, queueSize: 10, discardOldest: true }, TimestampsToReturn.Both);
+    for (let i = 0; i < 80 && renewals < 3; i++) {
+      await s.read({ nodeId: "i=2258", attributeId: AttributeIds.Value });
+      await new Promise((done) => setTimeout(done, 100));
+    }
+    const before = messages;
+    await new Promise((done) => setTimeout(done, 1000));
+    await sub.terminate();
+    expect(renewals >= 3 && broken === 0, `${renewals} renewals, ${broken} breaks`);
+    expect(messages > before, "no notification after the renewals");
+    return `${renewals} renewals, ${messages} messages`;
+  }));
+
+process.exit(failures === 0 && urls.length > 0 ? 0 : 1);
