@@ -57,16 +57,21 @@ export class Overview extends Part {
   private node(n: Node): TemplateResult {
     const t = settings.t;
     const d = duty(n);
-    const up = (n.paths ?? []).filter((p) => p.up);
     return html`<section class="card node ${d === "active" || d === "standby" ? "" : "abnormal"}" aria-label=${t("overview.node", { node: n.node })}>
       <header><span class="dot ${d === "active" ? "" : "off"}" aria-hidden="true"></span><h2>${t("overview.node", { node: n.node })}</h2><span class="space"></span><strong>${word(t, "duty", d)}</strong></header>
-      <div class="body"><dl class="facts">
+      <div class="body">${n.reachable ? nothing : html`<div class="q-uncertain">${t("role.noAnswer")}</div>`}<dl class="facts">
         <dt>${t("role.designation")}</dt><dd>${word(t, "designation", n.designation)}</dd>
-        <dt>${t("role.epoch")}</dt><dd>${epochOf(n)}</dd>
-        <dt>${t("role.paths")}</dt><dd>${t("role.pathsUp", { up: up.length, all: (n.paths ?? []).length, rtt: latency(Math.min(...up.map((p) => p.rtt_ms))) })}</dd>
-        <dt>${t("role.ready")}</dt><dd>${n.failover_ready ? t("role.readyYes") : html`<span class="q-uncertain">${t("role.readyNo")}</span>`}</dd>
+        ${n.reachable ? this.nodeFacts(n) : nothing}
       </dl></div>
     </section>`;
+  }
+
+  private nodeFacts(n: Node): TemplateResult {
+    const t = settings.t;
+    const up = (n.paths ?? []).filter((p) => p.up);
+    return html`<dt>${t("role.epoch")}</dt><dd>${epochOf(n)}</dd>
+        <dt>${t("role.paths")}</dt><dd>${t("role.pathsUp", { up: up.length, all: (n.paths ?? []).length, rtt: latency(up.length === 0 ? undefined : Math.min(...up.map((p) => p.rtt_ms))) })}</dd>
+        <dt>${t("role.ready")}</dt><dd>${n.failover_ready ? t("role.readyYes") : html`<span class="q-uncertain">${t("role.readyNo")}</span>`}</dd>`;
   }
 
   private alarms(): TemplateResult {

@@ -38,10 +38,16 @@ export class Redundancy extends Part {
   private node(n: Node): TemplateResult {
     const t = settings.t;
     const d = duty(n);
-    const reasons = n.not_ready ?? [];
     return html`<section class="card node ${d === "active" || d === "standby" ? "" : "abnormal"}" data-node=${n.node} aria-label=${t("overview.node", { node: n.node })}>
       <header><span class="dot ${d === "active" ? "" : "off"}" aria-hidden="true"></span><h2>${t("overview.node", { node: n.node })}</h2><span class="quiet">${word(t, "designation", n.designation)}</span><span class="space"></span><strong>${word(t, "duty", d)}</strong></header>
-      <div class="body">
+      ${n.reachable ? this.details(n) : html`<div class="body"><div class="q-uncertain">${t("role.noAnswer")}</div></div>`}
+    </section>`;
+  }
+
+  private details(n: Node): TemplateResult {
+    const t = settings.t;
+    const reasons = n.not_ready ?? [];
+    return html`<div class="body">
         ${(n.areas ?? []).map((a) => this.area(a))}
         <dl class="facts">
           <dt>${t("role.ready")}</dt><dd>${n.failover_ready ? t("role.readyYes") : html`<span class="q-uncertain">${t("role.readyNo")}</span>`}${reasons.length > 0 ? html`<ul class="reasons">${reasons.map((r) => html`<li>${r}</li>`)}</ul>` : nothing}</dd>
@@ -54,8 +60,7 @@ export class Redundancy extends Part {
           <thead><tr><th>${t("role.path")}</th><th>${t("role.pathState")}</th><th class="num">${t("role.rtt")}</th><th class="num">${t("role.lost")}</th></tr></thead>
           <tbody>${(n.paths ?? []).map((p) => html`<tr><td>${p.name}</td><td class=${p.up ? "" : "q-bad"}>${p.up ? t("role.pathUp") : t("role.pathDown")}</td><td class="num">${p.up ? latency(p.rtt_ms) : "—"}</td><td class="num">${count(p.lost)}</td></tr>`)}</tbody>
         </table>
-      </div>
-    </section>`;
+      </div>`;
   }
 
   private area(a: Area): TemplateResult {

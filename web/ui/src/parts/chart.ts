@@ -2,7 +2,7 @@
 
 import uPlot from "uplot";
 import type { Pen } from "../core/pen";
-import { clock, day } from "../core/format";
+import { clock, day, fixed } from "../core/format";
 import { client } from "./context";
 
 /** Colours of the pens in both schemes; dashes tell them apart without colour. */
@@ -14,6 +14,12 @@ const dashes = [[], [8, 3], [3, 3], [10, 3, 3, 3], [], [8, 3], [3, 3], [10, 3, 3
 
 const stripHeight = 4;
 const wheelStep = 0.8;
+
+/** ticks writes the numbers of an axis with just enough digits to tell neighbours apart. */
+function ticks(_u: uPlot, splits: number[], _axis: number, _space: number, step: number): string[] {
+  const digits = Math.min(6, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)));
+  return splits.map((v) => fixed(v, digits));
+}
 
 export class Chart {
   /** cursorMs is the instant under the cursor, undefined when it is elsewhere. */
@@ -93,8 +99,18 @@ export class Chart {
       });
     }
     if (min > max) return { min: 0, max: 1 };
-    const air = max > min ? (max - min) * 0.08 : Math.max(Math.abs(max) * 0.05, 0.5);
+    const missing = Math.max(0, this.least(unit, max) - (max - min)) / 2;
+    const air = (max - min) * 0.08 + missing;
     return { min: min - air, max: max + air };
+  }
+
+  // least is the smallest span an axis shows: noise within a fiftieth of a tag's range is not blown up to a picture.
+  private least(unit: string, max: number): number {
+    const spans = this.list.filter((p) => this.unit(p) === unit).map((p) => {
+      const def = client.store.defs[client.store.find(p.tag)];
+      return def?.low !== undefined && def.high !== undefined ? (def.high - def.low) / 50 : 0;
+    });
+    return Math.max(...spans) || Math.max(Math.abs(max) / 100, 1);
   }
 
   private options(): uPlot.Options {
@@ -113,7 +129,7 @@ export class Chart {
       series: [{}, ...this.list.map((p, i): uPlot.Series => ({ scale: this.unit(p), stroke: palette[i % palette.length]!, width: 1.5, dash: dashes[i % dashes.length]!, spanGaps: false, points: { show: false }, paths: uPlot.paths.linear!() }))],
       axes: [
         { ...line, space: 80, values: (_u, ticks) => ticks.map((s, i) => (i === 0 || day(s * 1000) !== day(ticks[i - 1]! * 1000) ? `${clock(s * 1000)}\n${day(s * 1000)}` : clock(s * 1000))) },
-        ...units.slice(0, 2).map((u, i): uPlot.Axis => ({ ...line, scale: u, side: i === 0 ? 3 : 1, size: 64, label: u, labelSize: 18, labelFont: line.font, grid: { ...line.grid, show: i === 0 } })),
+        ...units.slice(0, 2).map((u, i): uPlot.Axis => ({ ...line, scale: u, side: i === 0 ? 3 : 1, size: 64, label: u, labelSize: 18, labelFont: line.font, values: ticks, grid: { ...line.grid, show: i === 0 } })),
       ],
       hooks: { setCursor: [(u) => this.moved(u)], setSelect: [(u) => this.selected(u)], draw: [(u) => this.strips(u, palette, css("--p1"))] },
     };
