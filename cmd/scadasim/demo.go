@@ -117,7 +117,7 @@ func answers(ctx context.Context, url string) error {
 func table(out io.Writer, dir string, p demo.Ports, c demo.Credentials) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	defer w.Flush()
-	fmt.Fprintln(w, "\nThe waterworks runs, watched by a redundant pair.\t")
+	fmt.Fprintln(out, "\nThe waterworks runs, watched by a redundant pair.")
 	fmt.Fprintf(w, "\tnode a (primary)\tnode b (standby)\n")
 	fmt.Fprintf(w, "dashboard\thttp://127.0.0.1:%d\thttp://127.0.0.1:%d\n", p.HTTPA, p.HTTPB)
 	fmt.Fprintf(w, "OPC UA\topc.tcp://127.0.0.1:%d\topc.tcp://127.0.0.1:%d\n", p.UAA, p.UAB)

@@ -51,10 +51,9 @@ func (b backend) Role() api.Pair {
 func (b backend) ownNode(st redundancy.Status) api.Node {
 	n := api.Node{
 		Node: st.Node, Designation: b.designation(st.Node), Reachable: true, Version: st.Version, ConfigDigest: st.Digest,
-		Ready: st.FailoverReady, NotReady: notNil(slices.Concat(st.NotReady, b.mirrorProblems())), Score: st.Health.Score,
+		Ready: st.FailoverReady, NotReady: notNil(st.NotReady), Score: st.Health.Score,
 		Backfill: b.backfill(),
 	}
-	n.Ready = n.Ready && len(n.NotReady) == 0
 	for _, a := range st.Areas {
 		n.Areas = append(n.Areas, api.Area{Area: a.Area, Role: a.Role.String(), Epoch: a.Epoch, Confirmed: a.Confirmed, Since: a.Since, Reason: a.Reason})
 		n.Mirror = mirrorJSON(n.Mirror, a.Mirror)

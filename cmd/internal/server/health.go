@@ -65,22 +65,18 @@ func (s *Server) assess() *redundancy.Health {
 			fault(missing*weightDevice, "%d of %d devices of area %s do not answer", missing, ah.Devices, name)
 		}
 	}
-	h.NotReady = s.notReady(h, st)
+	h.NotReady = s.notReady(h)
 	return h
 }
 
-// notReady says why this node could not take over well.
-func (s *Server) notReady(h *redundancy.Health, st redundancy.Status) []string {
+// notReady says why this node could not take over well, beyond what the pair sees for itself (paths, mirror).
+func (s *Server) notReady(h *redundancy.Health) []string {
 	var why []string
-	for _, r := range h.Reasons {
-		if h.Score >= weightJournal {
-			why = append(why, r)
-		}
+	if h.Score >= weightJournal {
+		why = append(why, h.Reasons...)
 	}
-	for _, a := range st.Areas {
-		if a.Role == role.Standby && !a.Mirror.Connected {
-			why = append(why, "area "+a.Area+" is not mirrored")
-		}
+	if left := s.backfill().Remaining; left > 0 {
+		why = append(why, fmt.Sprintf("%d windows of history are still to be copied", left))
 	}
 	return append(why, s.mirrorProblems()...)
 }

@@ -24,8 +24,8 @@ import (
 const bubblePlant = `
 project: bubble
 nodes:
-  a: {links: {lan: "10.0.1.1:7401", ded: "10.0.2.1:7401"}, http: "10.0.0.1:80", data: a}
-  b: {links: {lan: "10.0.1.2:7401", ded: "10.0.2.2:7401"}, http: "10.0.0.2:80", data: b}
+  a: {links: {lan: "127.0.1.1:7401", ded: "127.0.2.1:7401"}, http: "10.0.0.1:80", data: a}
+  b: {links: {lan: "127.0.1.2:7401", ded: "127.0.2.2:7401"}, http: "10.0.0.2:80", data: b}
 redundancy: {hold_off: 3s}
 areas: [{name: main, primary: a}]
 devices:
@@ -158,6 +158,7 @@ func (w *world) ready() {
 		}
 		return nil
 	})
+	time.Sleep(time.Second) // both know of each other that they are ready
 }
 
 func (w *world) value(name, tagName string) tag.Sample {

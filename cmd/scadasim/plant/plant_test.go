@@ -22,7 +22,7 @@ var units = map[string]struct {
 	unit   byte
 	swap   bool
 }{
-	process.PLC1: {"intake-panel", 1, false}, process.PLC2: {"treatment-panel", 1, true},
+	process.PLC1: {process.PLC1, 1, false}, process.PLC2: {process.PLC2, 1, true},
 	process.Well1: {"plc3", 1, false}, process.Well2: {"plc3", 2, false}, process.Well3: {"plc3", 3, false}, process.Well4: {"plc3", 4, false},
 }
 
