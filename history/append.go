@@ -148,7 +148,7 @@ func (s *Store) endBatch() {
 	k := s.chunk
 	k.buf = append(k.buf, entryBatch)
 	k.last = s.pos
-	s.pending = s.queued + len(k.buf)
+	s.pending = s.queued + len(k.buf) - k.empty
 	if s.segmentBytes > maxSegment {
 		s.rotate()
 	}

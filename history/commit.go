@@ -58,7 +58,7 @@ func (s *Store) commit() bool {
 		s.queued -= len(c.buf)
 	}
 	s.queue = append([]*chunk(nil), s.queue[len(chunks):]...)
-	s.pending = s.queued + len(s.chunk.buf)
+	s.pending = s.queued + len(s.chunk.buf) - s.chunk.empty
 	s.durable = chunks[len(chunks)-1].last
 	s.stats.Commits++
 	close(s.moved)

@@ -9,18 +9,21 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 const (
-	dayLayout   = "20060102"
-	daySuffix   = ".l0.db"
-	lockTimeout = time.Second // bbolt waits for ever for a lock unless told otherwise
-	pageSize    = 16 << 10    // fewer, fuller pages: a third of a 4 KB page of blocks is slack
-	firstMap    = 256 << 20   // address space, so that a growing file seldom has to be mapped anew (that waits for readers)
-	maxIdle     = 32          // day files kept open without a user
+	dayLayout     = "20060102"
+	daySuffix     = ".l0.db"
+	damagedSuffix = ".damaged"  // of day files that were beyond use
+	lockTimeout   = time.Second // bbolt waits for ever for a lock unless told otherwise
+	pageSize      = 16 << 10    // fewer, fuller pages: a third of a 4 KB page of blocks is slack
+	firstMap      = 256 << 20   // address space, so that a growing file seldom has to be mapped anew (that waits for readers)
+	maxIdle       = 32          // day files kept open without a user
 )
 
 var (
@@ -135,6 +138,7 @@ func (d *days) release(f *day) {
 	var closing []*day
 	switch {
 	case f.users > 0:
+	case beyondUse(f.err): // bbolt may have left it locked: it is not tried again
 	case f.err != nil:
 		if errors.Is(f.err, fs.ErrNotExist) {
 			delete(d.known, f.number) // somebody removed it by hand
@@ -222,16 +226,45 @@ func openDay(path string, create bool) (db *bbolt.DB, err error) {
 	}
 	err = guarded(path, func() error {
 		db, err = bbolt.Open(path, 0o640, o)
-		if err != nil {
+		var system syscall.Errno
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, bolterrors.ErrTimeout), errors.As(err, &system):
 			return fmt.Errorf("opening the day file %s: %w", path, err)
 		}
-		return nil
+		// It is not the system that refuses: the content is not that of a bbolt file.
+		return fmt.Errorf("opening the day file %s: %w: %w", path, errDamagedFile, err)
 	})
 	if err != nil {
 		return nil, err
 	}
 	db.AllocSize = 1 << 20
 	return db, nil
+}
+
+// errDamagedFile says that a bbolt file can't be used at all.
+var errDamagedFile = errors.New("the file is damaged")
+
+// beyondUse reports whether an error means that a day file can't be opened or written again, ever.
+func beyondUse(err error) bool {
+	return errors.Is(err, errDamagedFile)
+}
+
+// setAside renames a day file that is beyond use, so that the day begins anew; what it held comes back from the peer.
+func (d *days) setAside(n int64) (to string, err error) {
+	d.mu.Lock()
+	f := d.known[n]
+	delete(d.known, n)
+	d.mu.Unlock()
+	if f == nil {
+		return "", nil
+	}
+	to = f.path + damagedSuffix
+	if err := os.Rename(f.path, to); err != nil {
+		return "", fmt.Errorf("setting a damaged day file aside: %w", err)
+	}
+	return to, nil // the handle, if there is one, stays open: closing a damaged file may fault again
 }
 
 // guarded runs f on a bbolt file and turns what a damaged file does to it, panics and memory faults of the mapping,
@@ -241,7 +274,7 @@ func guarded(path string, f func() error) (err error) {
 	defer debug.SetPanicOnFault(old)
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%s is damaged: %v", path, p)
+			err = fmt.Errorf("%s: %w: %v", path, errDamagedFile, p)
 		}
 	}()
 	return f()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -121,7 +122,26 @@ func (s *Store) flush(early bool) error {
 	return s.dropSegments()
 }
 
+// flushDay writes windows of one day. A file that is beyond use makes way for a new one: recording comes first.
 func (s *Store) flushDay(windows []*headWindow) error {
+	err := s.writeDay(windows)
+	if err == nil || !beyondUse(err) {
+		return err
+	}
+	n := dayOf(windows[0].number)
+	to, e := s.days.setAside(n)
+	if e != nil {
+		return errors.Join(err, e)
+	}
+	d := Damage{File: filepath.Join("p", filepath.Base(to)), Window: dayTime(n)}
+	s.mu.Lock()
+	s.damaged[d] = struct{}{}
+	s.mu.Unlock()
+	s.o.Logger.Error("a day file is beyond use and was set aside; a new one is begun", "file", to, "error", err)
+	return s.writeDay(windows)
+}
+
+func (s *Store) writeDay(windows []*headWindow) error {
 	f, err := s.days.acquire(dayOf(windows[0].number), true)
 	if err != nil {
 		return err
