@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"scada/web/api"
+)
+
+func (a *app) deviceCommand() *cobra.Command {
+	list := &cobra.Command{Use: "list", Short: "All devices", Args: cobra.NoArgs,
+		RunE: a.ask(func(ctx context.Context, c *api.Client, _ *cobra.Command, _ []string) error {
+			d, err := c.Devices(ctx)
+			if err != nil {
+				return err
+			}
+			t := table{value: d, header: []string{"name", "area", "driver", "endpoint", "node", "state", "tags", "latency_ms", "requests", "errors", "timeouts", "overruns", "last_error"}}
+			for _, v := range d.Devices {
+				t.add(v.Name, v.Area, v.Driver, v.Endpoint, v.Node, v.State, fmt.Sprint(v.Tags), fmt.Sprintf("%.1f", v.LatencyMs),
+					fmt.Sprint(v.Requests), fmt.Sprint(v.Errors), fmt.Sprint(v.Timeouts), fmt.Sprint(v.Overruns), v.LastError)
+			}
+			return a.print(t)
+		})}
+	show := &cobra.Command{Use: "show NAME", Short: "One device", Args: cobra.ExactArgs(1),
+		RunE: a.ask(func(ctx context.Context, c *api.Client, _ *cobra.Command, args []string) error {
+			v, err := c.Device(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return a.print(deviceTable(v))
+		})}
+	return group("device", "State of the devices", list, show)
+}
+
+func deviceTable(v api.Device) table {
+	t := table{value: v, header: []string{"field", "value"}}
+	t.add("name", v.Name)
+	t.add("area", v.Area)
+	t.add("driver", v.Driver)
+	t.add("endpoint", v.Endpoint)
+	t.add("node", v.Node)
+	t.add("state", v.State)
+	t.add("since", when(v.Since))
+	t.add("tags", fmt.Sprint(v.Tags))
+	t.add("latency_ms", fmt.Sprintf("%.1f", v.LatencyMs))
+	t.add("requests", fmt.Sprint(v.Requests))
+	t.add("errors", fmt.Sprint(v.Errors))
+	t.add("timeouts", fmt.Sprint(v.Timeouts))
+	t.add("overruns", fmt.Sprint(v.Overruns))
+	t.add("reconnects", fmt.Sprint(v.Reconnects))
+	t.add("last_error", v.LastError)
+	t.add("last_error_at", when(v.LastErrorAt))
+	t.add("detail", v.Detail)
+	return t
+}
+
+func (a *app) configCommand() *cobra.Command {
+	digest := &cobra.Command{Use: "digest", Short: "The digests of both nodes' configurations; fails when they differ", Args: cobra.NoArgs,
+		RunE: a.ask(func(ctx context.Context, c *api.Client, _ *cobra.Command, _ []string) error {
+			p, err := c.Role(ctx)
+			if err != nil {
+				return err
+			}
+			list := []api.ConfigDigest{}
+			t := table{header: []string{"node", "config_digest", "reachable"}}
+			differ := false
+			for _, n := range p.Nodes {
+				list = append(list, api.ConfigDigest{Node: n.Node, Digest: n.ConfigDigest})
+				t.add(n.Node, n.ConfigDigest, yes(n.Reachable))
+				differ = differ || n.Reachable && n.ConfigDigest != p.Nodes[0].ConfigDigest && p.Nodes[0].Reachable
+			}
+			t.value = list
+			if err := a.print(t); err != nil {
+				return err
+			}
+			if differ {
+				return &exitError{exitFailed, "the nodes have different configurations"}
+			}
+			return nil
+		})}
+	return group("config", "The configuration", digest)
+}
+
+// nodeStatus is one server as scadactl reaches it.
+type nodeStatus struct {
+	Server    string        `json:"server"`
+	Reachable bool          `json:"reachable"`
+	Error     string        `json:"error,omitempty"`
+	Node      *api.NodeInfo `json:"node,omitempty"`
+	Areas     []api.Area    `json:"areas,omitempty"`
+}
+
+func (a *app) nodeCommand() *cobra.Command {
+	status := &cobra.Command{Use: "status", Short: "Every server given, each asked by itself", Args: cobra.NoArgs,
+		RunE: a.ask(func(ctx context.Context, c *api.Client, _ *cobra.Command, _ []string) error {
+			list := []nodeStatus{}
+			t := table{header: []string{"server", "node", "reachable", "roles", "version", "uptime", "config_digest", "tags", "devices", "error"}}
+			var failed error
+			reached := 0
+			for _, server := range c.Servers() {
+				s, err := askNode(ctx, c.Only(server), server)
+				if s.Reachable {
+					reached++
+				}
+				if err != nil && (failed == nil || !isUnreachable(err)) {
+					failed = err
+				}
+				list = append(list, s)
+				t.rows = append(t.rows, s.cells())
+			}
+			t.value = list
+			if err := a.print(t); err != nil {
+				return err
+			}
+			if reached == 0 || failed != nil && !isUnreachable(failed) {
+				return failed
+			}
+			return nil
+		})}
+	return group("node", "The nodes themselves", status)
+}
+
+func isUnreachable(err error) bool {
+	var gone *api.Unreachable
+	return errors.As(err, &gone)
+}
+
+func askNode(ctx context.Context, c *api.Client, server string) (nodeStatus, error) {
+	s := nodeStatus{Server: server}
+	info, err := c.Node(ctx)
+	if err == nil {
+		var p api.Pair
+		if p, err = c.Role(ctx); err == nil {
+			n, _ := p.Find(info.Node)
+			s.Areas = n.Areas
+		}
+		s.Node = &info
+	}
+	s.Reachable = !isUnreachable(err)
+	if err != nil {
+		s.Error = err.Error()
+	}
+	return s, err
+}
+
+func (s nodeStatus) cells() []string {
+	if s.Node == nil {
+		return []string{s.Server, "", yes(s.Reachable), "", "", "", "", "", "", s.Error}
+	}
+	var roles []string
+	for _, ar := range s.Areas {
+		roles = append(roles, ar.Area+" "+ar.Role)
+	}
+	n := s.Node
+	return []string{s.Server, n.Node, yes(s.Reachable), strings.Join(roles, ", "), n.Version, n.Time.Sub(n.StartedAt).Round(time.Second).String(),
+		n.ConfigDigest, fmt.Sprint(n.Tags), fmt.Sprint(n.Devices), s.Error}
+}
+
+func (a *app) userCommand() *cobra.Command {
+	hash := &cobra.Command{Use: "hash", Short: "Read a password and print its hash for the configuration", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			a.started = true
+			password, err := a.readPassword()
+			if err != nil {
+				return err
+			}
+			h, err := api.HashPassword(password)
+			if err != nil {
+				return err
+			}
+			t := table{value: map[string]string{"hash": h}, header: []string{"hash"}}
+			t.add(h)
+			if a.format == "table" {
+				_, err = fmt.Fprintln(a.out, h) // to be copied, so without a heading
+				return err
+			}
+			return a.print(t)
+		}}
+	return group("user", "Users", hash)
+}
+
+// readPassword asks twice on a terminal and reads one line otherwise. A password is never an argument: those are seen by
+// everybody on the machine.
+func (a *app) readPassword() (string, error) {
+	f, ok := a.in.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		line, err := bufio.NewReader(io.LimitReader(a.in, api.MaxPassword+2)).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", fmt.Errorf("read password: %w", err)
+		}
+		return strings.TrimRight(line, "\r\n"), nil
+	}
+	var typed [2]string
+	for i, prompt := range []string{"Password: ", "Again: "} {
+		fmt.Fprint(a.err, prompt)
+		b, err := term.ReadPassword(int(f.Fd()))
+		fmt.Fprintln(a.err)
+		if err != nil {
+			return "", fmt.Errorf("read password: %w", err)
+		}
+		typed[i] = string(b)
+	}
+	if typed[0] != typed[1] {
+		return "", errors.New("the two passwords differ")
+	}
+	return typed[0], nil
+}

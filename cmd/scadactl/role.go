@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"scada/web/api"
+)
+
+func (a *app) roleCommand() *cobra.Command {
+	show := &cobra.Command{Use: "role", Short: "Show the roles of both nodes, or change them", Args: cobra.NoArgs,
+		RunE: a.ask(func(ctx context.Context, c *api.Client, _ *cobra.Command, _ []string) error {
+			p, err := c.Role(ctx)
+			if err != nil {
+				return err
+			}
+			return a.print(roleTable(p))
+		})}
+	for _, v := range []struct{ verb, short string }{
+		{api.VerbSwitch, "Planned switch to the other node"},
+		{api.VerbTake, "Make the node asked active; name it with --server"},
+		{api.VerbRelease, "Make the node asked give its role to the other; name it with --server"},
+		{api.VerbDrill, "Switch there and back and show the record"},
+	} {
+		show.AddCommand(a.roleVerb(v.verb, v.short))
+	}
+	m := a.roleVerb(api.VerbMaintenance, "Take the node asked out of the pair, or back in; name it with --server")
+	m.Use, m.Args, m.ValidArgs = "maintenance on|off", cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs), []string{"on", "off"}
+	show.AddCommand(m)
+	return show
+}
+
+func (a *app) roleVerb(verb, short string) *cobra.Command {
+	in := api.RoleCommand{Verb: verb}
+	cmd := &cobra.Command{Use: verb, Short: short, Args: cobra.NoArgs}
+	cmd.Flags().StringVar(&in.Area, "area", "", "one area instead of all")
+	cmd.Flags().StringVar(&in.Reason, "reason", "", "for the journal")
+	if verb == api.VerbTake {
+		cmd.Flags().BoolVar(&in.Force, "force", false, "although the other node may be active")
+	}
+	do := a.ask(func(ctx context.Context, c *api.Client, _ *cobra.Command, args []string) error {
+		in.On = len(args) == 1 && args[0] == "on"
+		result, err := c.RoleCommand(ctx, in)
+		if err != nil {
+			return err
+		}
+		return a.print(roleResultTable(result))
+	})
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if !a.timeoutSet {
+			a.timeout = roleTimeout
+		}
+		return do(cmd, args)
+	}
+	return cmd
+}
+
+func roleTable(p api.Pair) table {
+	t := table{value: p, header: []string{"node", "designation", "reachable", "area", "role", "epoch", "confirmed", "since", "paths", "lag_ms", "backfill", "score", "version", "reason"}}
+	for _, n := range p.Nodes {
+		var paths []string
+		for _, path := range n.Paths {
+			state := "down"
+			if path.Up {
+				state = fmt.Sprintf("%.1fms", path.RTTms)
+			}
+			paths = append(paths, path.Name+" "+state)
+		}
+		areas := n.Areas
+		if len(areas) == 0 {
+			areas = []api.Area{{}}
+		}
+		for _, ar := range areas {
+			t.add(n.Node, n.Designation, yes(n.Reachable), ar.Area, ar.Role, fmt.Sprint(ar.Epoch), yes(ar.Confirmed), when(&ar.Since), strings.Join(paths, ", "),
+				fmt.Sprint(n.Mirror.LagMs), fmt.Sprint(n.Backfill.Remaining), fmt.Sprint(n.Score), n.Version, ar.Reason)
+		}
+	}
+	ready, why := len(p.Nodes) > 0, ""
+	for _, n := range p.Nodes {
+		ready = ready && n.Ready
+		for _, reason := range n.NotReady {
+			why += fmt.Sprintf("\n  %s: %s", n.Node, reason)
+		}
+	}
+	t.foot = append(t.foot, "", "FAILOVER READY: "+yes(ready))
+	if why != "" {
+		t.foot = append(t.foot, strings.Split(why, "\n")[1:]...)
+	}
+	if s := p.LastSwitch; s != nil {
+		t.foot = append(t.foot, fmt.Sprintf("last switch: %s from %s to %s at %s (%s: %s), detected in %d ms, active in %d ms, first value in %d ms, %d slots missed, %d duplicates",
+			s.Area, s.From, s.To, s.At.UTC().Format(time.RFC3339), s.Kind, s.Reason, s.DetectMs, s.ActivateMs, s.FirstValueMs, s.MissedSlots, s.Duplicates))
+	}
+	return t
+}
+
+func roleResultTable(r api.RoleResult) table {
+	t := table{value: r, header: []string{"result", "detail", "from", "to", "kind", "detect_ms", "activate_ms", "first_value_ms", "missed_slots", "duplicates"}}
+	s := r.Switch
+	if s == nil {
+		t.header = t.header[:2]
+		t.add(r.Result, r.Detail)
+		return t
+	}
+	t.add(r.Result, r.Detail, s.From, s.To, s.Kind, fmt.Sprint(s.DetectMs), fmt.Sprint(s.ActivateMs), fmt.Sprint(s.FirstValueMs), fmt.Sprint(s.MissedSlots), fmt.Sprint(s.Duplicates))
+	return t
+}
