@@ -89,6 +89,10 @@ func TestOneAlarmForALostDevice(t *testing.T) {
 	if nb := o.Events[0].NotBefore; nb != instant(4) {
 		t.Errorf("not before %v, want 4", seconds(nb))
 	}
+	b.eng.TakeOver(instant(8), 3)
+	b.want(b.see(100, "A", 1, tag.BadCommunicationError), "") // of the others nothing is known yet
+	b.want(b.see(101, "B", 1, tag.BadCommunicationError), "")
+	b.want(b.see(102, "C", 1, tag.BadCommunicationError), "RAISE PLC.COMM UNACK")
 }
 
 func TestJournalPriorityIsNeverAnnounced(t *testing.T) {
