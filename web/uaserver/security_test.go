@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/gopcua/opcua"
-	"github.com/gopcua/opcua/id"
 	"github.com/gopcua/opcua/ua"
 
 	"scada/acquisition/tag"
@@ -161,14 +160,6 @@ func TestCertificateIsMadeOnceAndChecked(t *testing.T) {
 // TestServicesNeedASession sends requests with a null token, and with one of another channel.
 func TestServicesNeedASession(t *testing.T) {
 	f := start(t, newPlant(0), nil)
-	c, err := opcua.NewClient(f.url, opcua.AutoReconnect(false))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Dial(limited(t)); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close(limited(t)) }()
 	for _, req := range []ua.Request{
 		&ua.ReadRequest{NodesToRead: []*ua.ReadValueID{{NodeID: node("line1/pump1/speed"), AttributeID: ua.AttributeIDValue, DataEncoding: &ua.QualifiedName{}}}},
 		&ua.WriteRequest{NodesToWrite: []*ua.WriteValue{{NodeID: node("line1/pump1/speed"), AttributeID: ua.AttributeIDValue, Value: &ua.DataValue{}}}},
@@ -181,5 +172,4 @@ func TestServicesNeedASession(t *testing.T) {
 		}
 		raw.close()
 	}
-	_ = id.Server
 }
