@@ -135,8 +135,8 @@ func (a *accumulator) approach(x tag.Sample) {
 	for len(a.gaps) > 0 && a.gaps[0].From < x.Time {
 		g := a.gaps[0]
 		a.gaps = a.gaps[1:]
-		if g.To > a.prev.Time { // from its start on nothing is known until x
-			begin := tag.Sample{Time: max(g.From, a.prev.Time), Quality: tag.BadNoData}
+		if g.From >= a.prev.Time { // from its start on nothing is known until x
+			begin := tag.Sample{Time: g.From, Quality: tag.BadNoData}
 			a.spread(a.prev, begin)
 			a.prev = begin
 		}
