@@ -144,7 +144,7 @@ func openTab(t *testing.T, width, height int) *tab {
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("lang", "en"))
 	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, cancel := chromedp.NewContext(alloc)
-	ctx, cancelTime := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancelTime := context.WithTimeout(ctx, 5*time.Minute)
 	t.Cleanup(func() { cancelTime(); cancel(); cancelAlloc() })
 	b := &tab{t: t, ctx: ctx}
 	messages := chromedp.Console(ctx)
@@ -205,19 +205,22 @@ func (b *tab) click(selector string) {
 	b.run(chromedp.Click(chromedp.CSS(selector)))
 }
 
+// patience is how long a test waits for the page. It is a matter of a busy machine, not of the product: what takes how
+// long is logged, and measured on an idle machine with real processes.
+const patience = 45 * time.Second
+
 // wait polls an expression until it is true; what names it in the failure.
-func (b *tab) wait(what, expression string, limit time.Duration) time.Duration {
+func (b *tab) wait(what, expression string) {
 	b.t.Helper()
 	start := time.Now()
-	for time.Since(start) < limit {
+	for time.Since(start) < patience {
 		if eval[bool](b, "Boolean("+expression+")") {
-			return time.Since(start)
+			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	state := eval[string](b, "(window.scada ? JSON.stringify(scada.state()) : '') + document.body.innerText.slice(0, 400)")
-	b.t.Fatalf("%s: not within %v; the page says %s", what, limit, state)
-	return 0
+	b.t.Fatalf("%s: not within %v; the page says %s", what, patience, state)
 }
 
 // signIn opens a node's page and logs in as a person does.
@@ -225,14 +228,14 @@ func (b *tab) signIn(url, user string) {
 	b.t.Helper()
 	b.run(chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("input[name=user]")),
 		chromedp.SendKeys(chromedp.CSS("input[name=user]"), user), chromedp.SendKeys(chromedp.CSS("input[name=password]"), password+"\r"))
-	b.wait("live values after the log-in", "scada.state().connected && !scada.state().stale && scada.state().tags > 200", 10*time.Second)
+	b.wait("live values after the log-in", "scada.state().connected && !scada.state().stale && scada.state().tags > 200")
 }
 
 // goTo shows a page of the dashboard.
 func (b *tab) goTo(page string) {
 	b.t.Helper()
 	b.script(fmt.Sprintf("location.hash = '#/%s'", page))
-	b.wait("page "+page, "document.querySelector('#main h1') !== null", 5*time.Second)
+	b.wait("page "+page, "document.querySelector('#main h1') !== null")
 }
 
 // look chooses language and colours as a reader does.
