@@ -88,7 +88,7 @@ func (s *Source) open(ctx context.Context, with security) (c *channel, err error
 
 func (s *Source) channelConfig(with security) *uasc.Config {
 	cfg := &uasc.Config{
-		SecurityPolicyURI: with.policy, SecurityMode: with.mode, Lifetime: uint32(channelLifetime.Milliseconds()), RequestTimeout: s.device.Timeout,
+		SecurityPolicyURI: with.policy, SecurityMode: with.mode, Lifetime: uint32(s.lifetime.Milliseconds()), RequestTimeout: s.device.Timeout,
 	}
 	if with.policy != ua.SecurityPolicyURINone && s.o.Identity != nil {
 		cfg.Certificate, cfg.LocalKey = s.o.Identity.Certificate, s.o.Identity.Key

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ const (
 	MaxTimeout     = time.Minute
 	DefaultTimeout = 2 * time.Second
 	maxTags        = 100_000 // of one device
+	maxAddress     = 4096    // bytes of a node id
 )
 
 // The ways to acquire values.
@@ -118,13 +120,17 @@ func CheckAddress(address string) error {
 	return err
 }
 
+// nodeText is the beginning of a node id in the standard text form.
+var nodeText = regexp.MustCompile(`^(ns=[0-9]{1,5};)?[isgb]=.`)
+
 func parseNode(address string) (id *ua.NodeID, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			id, err = nil, fmt.Errorf("%q is not a node id: %v", address, p)
 		}
 	}()
-	if !strings.Contains(address, "=") || len(address) > 4096 {
+	// The library takes what it does not know for a name.
+	if !nodeText.MatchString(address) || len(address) > maxAddress {
 		return nil, fmt.Errorf("%.100q is not a node id (ns=2;s=Pump1.Speed or ns=2;i=1001)", address)
 	}
 	id, err = ua.ParseNodeID(address)

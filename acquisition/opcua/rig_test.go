@@ -22,7 +22,6 @@ const patience = 10 * time.Second
 // rig is a server, a proxy before it that can be cut and frozen, and the source under test.
 type rig struct {
 	t      *testing.T
-	server *server.Server
 	nodes  *server.NodeNameSpace
 	proxy  *proxy
 	source *Source
@@ -43,37 +42,62 @@ func testIdentity(t *testing.T) *Identity {
 	return id
 }
 
-func newRig(t *testing.T, change func(d *Device, o *Options)) *rig {
-	t.Helper()
-	r := &rig{t: t, sink: newSink()}
-	port := freePort(t)
-	id := testIdentity(t)
-	r.server = server.New(
-		server.EndPoint("127.0.0.1", port), server.EnableSecurity("None", ua.MessageSecurityModeNone),
+// shared is one server for all tests: it takes long to start. It is the library's own, an opinion that is not ours.
+var shared = sync.OnceValues(func() (*testServer, error) {
+	id, err := identity()
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s := &testServer{port: l.Addr().(*net.TCPAddr).Port}
+	if err := l.Close(); err != nil {
+		return nil, err
+	}
+	s.server = server.New(
+		server.EndPoint("127.0.0.1", s.port), server.EnableSecurity("None", ua.MessageSecurityModeNone),
 		server.EnableSecurity("Basic256Sha256", ua.MessageSecurityModeSignAndEncrypt), server.PrivateKey(id.Key), server.Certificate(id.Certificate),
 		server.EnableAuthMode(ua.UserTokenTypeAnonymous), server.EnableAuthMode(ua.UserTokenTypeUserName),
 	)
-	r.nodes = server.NewNodeNameSpace(r.server, "test")
-	for name, v := range map[string]any{
-		"speed": 10.5, "count": int32(7), "on": true, "text": "ready", "raw": int16(13824), "array": []float64{1, 2}, "setpoint": 1.0,
-	} {
-		n := r.nodes.AddNewVariableStringNode(name, v)
-		r.nodes.Objects().AddRef(n, server.RefType(47), true)
+	s.nodes = server.NewNodeNameSpace(s.server, "test")
+	for name, v := range startValues {
+		s.nodes.Objects().AddRef(s.nodes.AddNewVariableStringNode(name, v), server.RefType(47), true)
 	}
-	if err := r.server.Start(context.Background()); err != nil {
+	return s, s.server.Start(context.Background())
+})
+
+var startValues = map[string]any{
+	"speed": 10.5, "count": int32(7), "on": true, "text": "ready", "raw": int16(13824), "array": []float64{1, 2}, "setpoint": 1.0,
+}
+
+type testServer struct {
+	server *server.Server
+	nodes  *server.NodeNameSpace
+	port   int
+}
+
+func newRig(t *testing.T, change func(d *Device, o *Options)) *rig {
+	t.Helper()
+	s, err := shared()
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = r.server.Close() })
-	r.proxy = newProxy(t, fmt.Sprintf("127.0.0.1:%d", port))
+	r := &rig{t: t, sink: newSink(), nodes: s.nodes}
+	for name, v := range startValues {
+		r.set(name, v)
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", s.port)
+	r.proxy = newProxy(t, address)
 	d := Device{Name: "mixer", Endpoint: "opc.tcp://" + r.proxy.addr(), Timeout: 500 * time.Millisecond, Tags: testTags(r.nodes.ID())}
 	o := Options{}
 	if change != nil {
 		change(&d, &o)
 	}
 	if d.Endpoint == "direct" { // this server offers secure endpoints under its own address only
-		d.Endpoint = fmt.Sprintf("opc.tcp://127.0.0.1:%d", port)
+		d.Endpoint = "opc.tcp://" + address
 	}
-	var err error
 	if r.source, err = New(d, o); err != nil {
 		t.Fatal(err)
 	}
@@ -193,6 +217,15 @@ func (s *sink) wait(t *testing.T, id tag.ID, what string, want func(tag.Sample) 
 	}
 }
 
+func (s *sink) waitSettled(t *testing.T, n int) {
+	t.Helper()
+	s.wait(t, 0, "settled", func(tag.Sample) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.settled) >= n
+	})
+}
+
 func (s *sink) waitQuality(t *testing.T, id tag.ID, q tag.Quality) time.Duration {
 	t.Helper()
 	return s.wait(t, id, q.String(), func(x tag.Sample) bool { return x.Quality == q && x.Time != 0 })
@@ -240,18 +273,45 @@ func (p *proxy) accept() {
 			c.Close()
 			continue
 		}
-		out, err := net.Dial("tcp", p.target)
-		if err != nil {
-			c.Close()
-			continue
-		}
 		p.mu.Lock()
 		p.conns[c] = true
 		p.remotes = append(p.remotes, c.RemoteAddr().String())
 		p.mu.Unlock()
-		go p.pump(c, out, nil)
-		go p.pump(out, c, &p.spoil)
+		go p.join(c)
 	}
+}
+
+// join connects to the server when the client has said something: this server never accepts again after a client that
+// left without a word.
+func (p *proxy) join(c net.Conn) {
+	buf := make([]byte, maxChunk)
+	n, err := readChunk(c, buf)
+	if err != nil {
+		p.forget(c)
+		return
+	}
+	out, err := net.Dial("tcp", p.target)
+	if err != nil {
+		p.forget(c)
+		return
+	}
+	for p.frozen.Load() {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if _, err := out.Write(buf[:n]); err != nil {
+		out.Close()
+		p.forget(c)
+		return
+	}
+	go p.pump(out, c, &p.spoil)
+	p.pump(c, out, nil)
+}
+
+func (p *proxy) forget(c net.Conn) {
+	c.Close()
+	p.mu.Lock()
+	delete(p.conns, c)
+	p.mu.Unlock()
 }
 
 func (p *proxy) pump(from, to net.Conn, spoil *atomic.Pointer[func([]byte) []byte]) {
@@ -306,16 +366,6 @@ func (p *proxy) lastRemote() string {
 		return ""
 	}
 	return p.remotes[len(p.remotes)-1]
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 var _ acquisition.Sink = (*sink)(nil)

@@ -45,6 +45,8 @@ type Source struct {
 	items  []item
 	byTag  map[tag.ID]int
 
+	lifetime time.Duration // of the keys of a secure channel
+
 	writing sync.Mutex // one write at a time
 	probing sync.Mutex // held by a probe or by Run
 	cancel  func()     // of the probe; guarded by mu
@@ -87,7 +89,7 @@ func New(d Device, o Options) (*Source, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Source{device: d, o: o, log: o.Log.With("device", d.Name), byTag: map[tag.ID]int{}}
+	s := &Source{device: d, o: o, log: o.Log.With("device", d.Name), byTag: map[tag.ID]int{}, lifetime: channelLifetime}
 	s.state = acquisition.DeviceStatus{Device: d.Name, Endpoint: d.Endpoint, Tags: len(d.Tags), Since: time.Now(), Blocks: (len(d.Tags) + readBatch - 1) / readBatch}
 	for i, def := range d.Tags {
 		x := item{def: def}

@@ -27,7 +27,7 @@ func TestValuesArrive(t *testing.T) {
 			r.sink.waitQuality(t, 6, tag.BadConfigurationError)
 			r.sink.waitQuality(t, 8, tag.BadTypeMismatch)
 			r.sink.waitQuality(t, 9, tag.UncertainEngineeringUnitsExceeded)
-			r.sink.wait(t, 0, "settled", func(tag.Sample) bool { r.sink.mu.Lock(); defer r.sink.mu.Unlock(); return len(r.sink.settled) == 1 })
+			r.sink.waitSettled(t, 1)
 			if err := r.sink.settled[0]; err != nil {
 				t.Errorf("settled with %v", err)
 			}
@@ -98,12 +98,13 @@ func TestAnAbsentServer(t *testing.T) {
 	for id := range tag.ID(10) {
 		r.sink.waitQuality(t, id, tag.BadNoCommunication)
 	}
-	r.sink.wait(t, 0, "settled", func(tag.Sample) bool { r.sink.mu.Lock(); defer r.sink.mu.Unlock(); return len(r.sink.settled) > 0 })
+	r.sink.waitSettled(t, 1)
 	if err := r.sink.settled[0]; err == nil {
 		t.Error("settled without a server")
 	}
 	r.proxy.refusing.Store(false)
 	r.sink.waitNumber(t, 0, 10.5)
+	r.sink.waitSettled(t, 2)
 	r.sink.mu.Lock()
 	defer r.sink.mu.Unlock()
 	if n := len(r.sink.settled); n != 2 || r.sink.settled[1] != nil {
