@@ -153,27 +153,40 @@ func (k *call) checkCreate(req *ua.CreateSessionRequest) error {
 	return nil
 }
 
-// addSession takes a session in, if need be in the place of the oldest that nobody has logged in to.
+// addSession takes a session in. If there are too many, the oldest that nobody has logged in to, or else the oldest
+// whose connection has ended, makes room.
 func (s *Server) addSession(x *session, c *conn) bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	var gone *session
 	if len(s.sessions) >= s.cfg.Limits.Sessions {
-		var oldest *session
 		for _, o := range s.sessions {
-			if !o.activated && (oldest == nil || o.seen.Load() < oldest.seen.Load()) {
-				oldest = o
+			if (!o.activated || o.conn == nil) && (gone == nil || o.dispensable(gone)) {
+				gone = o
 			}
 		}
-		if oldest == nil {
+		if gone == nil {
+			s.mu.Unlock()
 			return false
 		}
-		s.unbind(oldest)
-		delete(s.sessions, oldest.token)
+		s.unbind(gone)
+		delete(s.sessions, gone.token)
 	}
 	s.sessions[x.token] = x
 	x.conn = c
 	c.sessions.Add(1)
+	s.mu.Unlock()
+	if gone != nil {
+		gone.client.Close(false, ua.StatusBadSessionClosed)
+	}
 	return true
+}
+
+// dispensable reports whether x goes before o. The server's lock is held.
+func (x *session) dispensable(o *session) bool {
+	if x.activated != o.activated {
+		return !x.activated
+	}
+	return x.seen.Load() < o.seen.Load()
 }
 
 // sign proves to the client that this server has the key of its certificate.
