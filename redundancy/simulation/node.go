@@ -155,8 +155,10 @@ func (n *node) arm() {
 	}
 	n.tickAt = at
 	n.process(at-n.w.now, func() {
-		n.tickAt = 0
-		n.act(n.m.Tick(n.clock()))
+		if n.tickAt == at { // else an earlier one has taken its place
+			n.tickAt = 0
+			n.act(n.m.Tick(n.clock()))
+		}
 	})
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	seeds   = flag.Int("seeds", 60, "how many seeds to run")
+	seeds   = flag.Int("seeds", 200, "how many seeds to run")
 	first   = flag.Uint64("first", 1, "the first seed")
 	verbose = flag.Bool("tell", false, "print what the machines report")
 )

@@ -187,8 +187,8 @@ type Step struct {
 	Message role.Message
 }
 
-// Command is a client's command on its way to the active node. Key is different for every command of the pair: the active
-// executes one with a key it has seen no second time.
+// Command is a client's command on its way to the active node. Key is different for every command of the pair: a receiver
+// can tell a repetition from a new command. It is sent once.
 type Command struct {
 	ID      uint64
 	Key     string
