@@ -148,11 +148,12 @@ func negate(v []float64) []float64 {
 	return out
 }
 
-// record appends hours of samples with strictly rising times to every numeric tag and returns them.
-func record(t *testing.T, s *history.Store, defs []tag.Definition, r *rand.Rand, c *clock, hours int) map[string][]tag.Sample {
+// record appends two hours of samples with strictly rising times and returns them. They end up in the head, in blocks
+// and in several layers, or wholly in one block a window.
+func record(t *testing.T, s *history.Store, defs []tag.Definition, r *rand.Rand, c *clock, whole bool) map[string][]tag.Sample {
 	t.Helper()
 	m := newReference()
-	end := base.Add(time.Duration(hours) * time.Hour)
+	end := base.Add(2 * time.Hour)
 	quality, next := tag.Good, 0
 	for i := 0; c.now().Before(end); i++ {
 		var batch []tag.Update
@@ -172,20 +173,31 @@ func record(t *testing.T, s *history.Store, defs []tag.Definition, r *rand.Rand,
 		m.append(defs, batch)
 		s.Append(batch)
 		c.add(time.Duration(1+r.Int64N(int64(10*time.Second)/1000)) * 1000)
-		if i%100 == 50 && i < 600 {
+		if !whole && i%100 == 50 && i < 600 {
 			if err := s.Flush(context.Background()); err != nil {
 				t.Fatal(err)
 			}
+		}
+	}
+	if whole {
+		if err := s.Flush(context.Background()); err != nil {
+			t.Fatal(err)
 		}
 	}
 	return m.samples
 }
 
 func TestAggregatesAreThoseOfTheDefinition(t *testing.T) {
+	for _, whole := range []bool{false, true} {
+		t.Run(fmt.Sprint("whole blocks ", whole), func(t *testing.T) { testAggregates(t, whole) })
+	}
+}
+
+func testAggregates(t *testing.T, whole bool) {
 	r := rand.New(rand.NewPCG(8, 8))
 	defs, c := plant(8), newClock()
 	s := open(t, t.TempDir(), history.Options{Tags: defs, Now: c.now})
-	samples := record(t, s, defs, r, c, 2)
+	samples := record(t, s, defs, r, c, whole)
 	gaps := []history.Gap{
 		{Scope: history.Scope{Area: "main"}, From: base.Add(20 * time.Minute).UnixNano(), To: base.Add(22 * time.Minute).UnixNano(), Reason: "take-over"},
 		{Scope: history.Scope{Device: "plc0"}, From: base.Add(61 * time.Minute).UnixNano(), To: base.Add(63 * time.Minute).UnixNano(), Reason: "cable"},
@@ -194,7 +206,7 @@ func TestAggregatesAreThoseOfTheDefinition(t *testing.T) {
 		s.MarkGap(g.Scope, g.From, g.To, g.Reason)
 	}
 	s.MarkGap(history.Scope{Area: "other"}, base.UnixNano(), base.Add(time.Hour).UnixNano(), "not ours")
-	for range 300 {
+	for range 1000 {
 		d := defs[r.IntN(len(defs))]
 		if d.Type == tag.TypeString {
 			continue
@@ -262,7 +274,7 @@ func TestDecimateKeepsWhatAChartShows(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 8))
 	defs, c := plant(8), newClock()
 	s := open(t, t.TempDir(), history.Options{Tags: defs, Now: c.now})
-	samples := record(t, s, defs, r, c, 2)
+	samples := record(t, s, defs, r, c, true)
 	for _, d := range defs {
 		for _, buckets := range []int{1, 3, 50, 1000} {
 			from, to := base.UnixNano(), base.Add(110*time.Minute).UnixNano()
