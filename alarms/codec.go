@@ -277,7 +277,16 @@ func (r *reader) enum(end uint8) uint8 {
 	return v
 }
 
-func (r *reader) time() int64    { return int64(binary.LittleEndian.Uint64(r.bytes(8))) }
+// time reads an instant; none of ours lies before 1970, and 0 is none.
+func (r *reader) time() int64 {
+	t := int64(binary.LittleEndian.Uint64(r.bytes(8)))
+	if t < 0 {
+		r.fail("time before 1970")
+		return 0
+	}
+	return t
+}
+
 func (r *reader) float() float64 { return math.Float64frombits(binary.LittleEndian.Uint64(r.bytes(8))) }
 
 func (r *reader) text(limit int) string {

@@ -30,6 +30,7 @@ type Engine struct {
 	events    []Event
 	lastAt    int64 // time and number of the last event
 	lastOrder uint16
+	until     int64 // up to when timers are being fired
 	touched   []*condition
 	touchTags []*follow
 	release   []*condition // suppression may end when the present instant is complete

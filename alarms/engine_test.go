@@ -1,6 +1,7 @@
 package alarms_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -143,6 +144,109 @@ func TestTransitionsOfAConditionDoNotRunBackwards(t *testing.T) {
 	o := b.eng.Sample(instant(11.1), b.update(9.9, "T", 50, 0)) // its journey took longer than the timer
 	if len(o.Events) != 1 || o.Events[0].Time != instant(10) {
 		t.Errorf("cleared before it was raised: %+v", o.Events)
+	}
+}
+
+func TestASampleWithoutATimeIsOfNow(t *testing.T) {
+	b := newBench(t, level("T.HI", "T", 80))
+	u := b.update(1, "T", 85, 0)
+	u.Time = 0
+	o := b.eng.Sample(instant(1), u)
+	if len(o.Events) != 1 || o.Events[0].Time != instant(1) {
+		t.Errorf("%+v", o.Events)
+	}
+}
+
+func TestAClockThatJumpsByYearsIsNotWorkedOff(t *testing.T) {
+	d := level("T.HI", "T", 80)
+	d.Realarm = time.Minute
+	b := newBench(t, d)
+	b.see(0, "T", 85, 0)
+	o := b.eng.Advance(instant(20 * 365 * 86400))
+	if n := len(o.Events); n == 0 || n > 1002 {
+		t.Errorf("%d re-alarms", n)
+	}
+	if at, ok := b.eng.Deadline(); !ok || at <= instant(20*365*86400) || at > instant(20*365*86400+60) {
+		t.Errorf("the next one at %v", seconds(at))
+	}
+}
+
+func TestEveryCutOfAnImageIsRefused(t *testing.T) {
+	b := newBench(t, everyKind()...)
+	o := b.eng.Samples(instant(1), []tag.Update{b.update(1, "A", 95, 0), b.update(1, "B", 5, 0)})
+	_, c := b.eng.Command(instant(2), alarms.Command{Kind: alarms.CommandAck, Condition: "level", By: "li", Comment: "seen"})
+	o.Events = append(o.Events, c.Events...)
+	wire, image := alarms.AppendOutcome(nil, o), b.eng.Snapshot()
+	for n := range wire {
+		if _, _, err := alarms.ReadOutcome(wire[:n]); !errors.Is(err, alarms.ErrCodec) {
+			t.Fatalf("outcome cut at %d of %d: %v", n, len(wire), err)
+		}
+	}
+	for n := range image {
+		if err := b.eng.Restore(image[:n]); !errors.Is(err, alarms.ErrCodec) {
+			t.Fatalf("snapshot cut at %d of %d: %v", n, len(image), err)
+		}
+	}
+	if err := b.eng.Restore(append(image, 0)); !errors.Is(err, alarms.ErrCodec) {
+		t.Errorf("a byte too many: %v", err)
+	}
+	wire[0] = 99
+	if _, _, err := alarms.ReadOutcome(wire); err == nil || !strings.Contains(err.Error(), "format") && !strings.Contains(err.Error(), "out of range") {
+		t.Errorf("another format: %v", err)
+	}
+}
+
+func TestAnOutcomeForAnotherConfiguration(t *testing.T) {
+	a, b := newBench(t, level("A", "T", 80), level("B", "T", 80)), newBench(t, level("B", "T", 80))
+	err := b.eng.Apply(a.eng.Sample(instant(1), a.update(1, "T", 85, 0)))
+	if err == nil || !strings.Contains(err.Error(), `"A"`) {
+		t.Errorf("nobody was told: %v", err)
+	}
+	if c, _ := b.eng.Condition("B"); c.State != alarms.StateUnack {
+		t.Errorf("what is known was not applied: %s", c.State)
+	}
+}
+
+func TestEventsSurviveJSON(t *testing.T) {
+	b := newBench(t, level("T.HI", "T", 80))
+	o := b.eng.Sample(instant(1), b.update(1, "T", 85, 0))
+	text, err := json.Marshal(o.Events[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back alarms.Event
+	if err := json.Unmarshal(text, &back); err != nil {
+		t.Fatal(err)
+	}
+	back.Value, back.Quality = o.Events[0].Value, o.Events[0].Quality // the journal keeps these as text of its own
+	if fmt.Sprint(back) != fmt.Sprint(o.Events[0]) {
+		t.Errorf("%s read back as %+v", text, back)
+	}
+	if err := json.Unmarshal([]byte(`{"kind":"BOOM"}`), &back); err == nil {
+		t.Error("an unknown kind was accepted")
+	}
+}
+
+func TestReportOfWhoWasSlow(t *testing.T) {
+	var events []alarms.Event
+	add := func(at float64, kind alarms.Kind, cond, note string) {
+		events = append(events, alarms.Event{Time: instant(at), Kind: kind, Condition: cond, Note: note, Annunciate: kind == alarms.KindRaise, Priority: alarms.PriorityLow})
+	}
+	add(-5, alarms.KindRaise, "EARLY", "")
+	for i := range 11 {
+		add(600+float64(i), alarms.KindRaise, fmt.Sprintf("C%d", i), "")
+	}
+	add(620, alarms.KindRaise, "TWIN", alarms.NoteFork)
+	add(630, alarms.KindAck, "C0", "")
+	add(661, alarms.KindAck, "C1", "")
+	add(2000, alarms.KindRaise, "LATE", "")
+	r := alarms.KPI(events, epoch, instant(1800))
+	if r.Total != 11 || r.Ack.Count != 2 || r.Ack.Max != time.Minute || len(r.Floods) != 1 || r.Floods[0].First != "C0" || r.Floods[0].Count != 11 ||
+		r.Floods[0].From != instant(600) || r.Floods[0].To != instant(1200) || len(r.Top) != 10 || math.Round(r.PctTop) != 91 {
+		t.Errorf("%+v", r)
+	}
+	if empty := alarms.KPI(nil, epoch, epoch); empty.Total != 0 || empty.PctOver != 0 || empty.PctInFlood != 0 {
+		t.Errorf("%+v", empty)
 	}
 }
 
@@ -372,6 +476,7 @@ func TestConfigurationErrors(t *testing.T) {
 		{"off_delays", "off_delays must be between 0", with(func(d *def) {
 			d.OffDelays = map[alarms.Level]time.Duration{alarms.LevelHi: alarms.MaxDelay + 1}
 		})},
+		{"realarm", "realarm must be 0 or at least a second", with(func(d *def) { d.Realarm = time.Millisecond })},
 		{"setpoint", "a deviation alarm needs a setpoint", with(func(d *def) { d.Type = alarms.TypeDeviation })},
 		{"limits", "Hi must be positive", with(func(d *def) {
 			d.Type, d.Setpoint, d.Limits = alarms.TypeDeviation, "S", lim(map[alarms.Level]float64{alarms.LevelHi: 0})

@@ -54,6 +54,7 @@ func FuzzRestore(f *testing.F) {
 			return
 		}
 		b.eng.TakeOver(instant(10), 3)
+		b.eng.Advance(instant(500))
 	})
 }
 

@@ -110,6 +110,8 @@ var mutations = []mutation{
 	{"the standby does not follow the samples", "sample.go", "f.accept(u.Time, n, u)", "_ = n"},
 	{"the key depends on nothing but the condition", "event.go", "b = binary.AppendUvarint(b, e.Occurrence)", ""},
 
+	{"years of re-alarms are worked off", "transition.go", "behind > maxCatchUp*int64(c.def.Realarm) && c.RealarmAt != 0", "behind > 1<<62"},
+
 	{"a flood ends at five", "kpi.go", "flood != nil && n < FloodLeave", "flood != nil && n <= FloodLeave"},
 	{"ten alarms are a flood", "kpi.go", "if n > FloodEnter {", "if n >= FloodEnter {"},
 	{"chattering needs less than a minute", "kpi.go", "<= int64(ChatterWindow)", "< int64(ChatterWindow)"},

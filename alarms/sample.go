@@ -8,7 +8,7 @@ import (
 )
 
 // maxAhead is how far a sample may be ahead of the engine's time before it counts as taken now: a device whose clock
-// once jumped into the future must not be deaf until then.
+// once jumped into the future must not be deaf until then. A sample without a time counts as taken now, too.
 const maxAhead = time.Second
 
 // Samples evaluates samples of polled devices, in order, and fires the timers due up to now. A sample at the instant
@@ -58,7 +58,7 @@ func (e *Engine) sample(now int64, u *tag.Update, exact bool) {
 		return
 	}
 	at := u.Time
-	if at > now+int64(maxAhead) {
+	if at <= 0 || at > now+int64(maxAhead) {
 		at = now
 		e.touchTag(f)
 	}
@@ -153,7 +153,7 @@ func (e *Engine) Observe(batch []tag.Update) {
 	for i := range batch {
 		u := &batch[i]
 		f := e.lookup(u.Tag)
-		if f == nil || f.Blind || u.Time < f.Time {
+		if f == nil || f.Blind || u.Time <= 0 || u.Time < f.Time {
 			continue
 		}
 		n, usable := usableNumber(u)

@@ -128,6 +128,7 @@ func (e *Engine) Advance(now int64) Outcome {
 }
 
 func (e *Engine) advance(until int64) {
+	e.until = until
 	for len(e.queue) > 0 && e.queue[0].due <= until {
 		at := e.queue[0].due
 		for len(e.queue) > 0 && e.queue[0].due == at {

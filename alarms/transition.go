@@ -137,6 +137,10 @@ func (c *condition) rearm(at int64) {
 	}
 }
 
+// maxCatchUp is how many missed re-alarms are made up for, each at its own instant; a clock that jumped by years must
+// not be worked off minute by minute.
+const maxCatchUp = 1000
+
 // clear ends the occurrence in the process; what remains for the operator depends on acknowledgement and latch.
 func (e *Engine) clear(c *condition, at, uncertainSince int64, note string) {
 	at = max(at, c.RaisedAt)
@@ -170,8 +174,11 @@ func (e *Engine) relevel(c *condition, i int, at int64, g gap) {
 // realarm makes an alarm that stays active for too long new again.
 func (e *Engine) realarm(c *condition, at int64) {
 	c.rearm(at)
+	if behind := e.until - c.RealarmAt; behind > maxCatchUp*int64(c.def.Realarm) && c.RealarmAt != 0 {
+		c.RealarmAt += behind / int64(c.def.Realarm) * int64(c.def.Realarm)
+	}
 	e.touch(c)
-	if c.hidden() {
+	if c.hidden() || c.Level == LevelNone {
 		return
 	}
 	if !c.def.NoAck {

@@ -108,6 +108,9 @@ func (c *checker) durations() {
 	check("max_gap", d.MaxGap)
 	check("shelve_max", d.ShelveMax)
 	check("realarm", d.Realarm)
+	if d.Realarm > 0 && d.Realarm < time.Second {
+		c.fail("realarm", "realarm must be 0 or at least a second")
+	}
 }
 
 func (c *checker) byType() {
