@@ -116,15 +116,15 @@ func (s *session) values(p *poll, data []byte) {
 	d := p.dev
 	p.lost, p.tooLong, p.good, p.seen = 0, 0, s.now, true
 	batch := s.batch[:0]
-	for _, cut := range p.block.Cuts {
-		pt := &d.points[cut.Index]
-		last := &d.last[cut.Index]
-		v, q := pt.decode(data, int(cut.Offset), *last)
-		if v.IsNone() {
-			v = last.Value
+	for i := range p.block.Cuts {
+		cut := &p.block.Cuts[i]
+		pt, last := &d.points[cut.Index], &d.last[cut.Index]
+		v, q := pt.decode(data, int(cut.Offset), last)
+		if !v.IsNone() {
+			last.Value = v
 		}
-		*last = tag.Sample{Time: s.wall, Value: v, Quality: q}
-		batch = append(batch, tag.Update{Tag: pt.def.ID, Sample: *last})
+		last.Time, last.Quality = s.wall, q
+		batch = append(batch, tag.Update{Tag: pt.id, Sample: *last})
 	}
 	s.batch = batch
 	s.sink.Publish(batch)

@@ -150,7 +150,8 @@ func (c *Channel) newDevice(cfg Device) (*device, error) {
 		d.pack = h
 	}
 	var items []plan.Item
-	for _, def := range cfg.Tags {
+	for i := range cfg.Tags {
+		def := &cfg.Tags[i]
 		p, err := newPoint(def, cfg.ByteOrder)
 		if err != nil {
 			return nil, fmt.Errorf("tag %q: %w", def.Name, err)

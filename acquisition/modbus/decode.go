@@ -10,11 +10,14 @@ import (
 
 // decode cuts the value of p out of the data of an answer, offset registers (or bits) from its start. last is the
 // previous sample; its text is used again if it is the same, so that only a changed text costs memory.
-func (p *point) decode(data []byte, offset int, last tag.Sample) (tag.Value, tag.Quality) {
+func (p *point) decode(data []byte, offset int, last *tag.Sample) (tag.Value, tag.Quality) {
 	if p.addr.Area.IsBits() {
 		return tag.Bool(data[offset>>3]>>(offset&7)&1 == 1), tag.Good
 	}
 	data = data[2*offset : 2*(offset+int(p.count))]
+	if p.raw == tag.TypeUint16 && p.plain && !p.bounded && p.order == orderABCD {
+		return tag.Uint(tag.TypeUint16, uint64(binary.BigEndian.Uint16(data))), tag.Good
+	}
 	if p.raw == tag.TypeString {
 		return p.text(data, last), tag.Good
 	}
@@ -76,7 +79,7 @@ func (p *point) scatter(bits uint64, data []byte) {
 }
 
 // text returns the characters up to the first NUL, without trailing spaces.
-func (p *point) text(data []byte, last tag.Sample) tag.Value {
+func (p *point) text(data []byte, last *tag.Sample) tag.Value {
 	var buf [2 * maxText]byte
 	b := buf[:copy(buf[:], data)]
 	if p.order.swapBytes() {
@@ -102,24 +105,22 @@ func (p *point) text(data []byte, last tag.Sample) tag.Value {
 // finish scales a raw value, converts it to the type users see and judges it. No value means that what the device sent
 // is not one; the last stays.
 func (p *point) finish(raw tag.Value) (tag.Value, tag.Quality) {
-	def := &p.def
-	v := raw
-	if raw.Type().IsFloat() {
+	if p.raw.IsFloat() {
 		if f := raw.Number(); math.IsNaN(f) || math.IsInf(f, 0) {
 			return tag.Value{}, tag.BadSensorFailure
 		}
 	}
-	if !def.Scale.IsZero() || raw.Type() != def.Type {
+	v := raw
+	if !p.plain {
 		var err error
 		if v, err = p.convert(raw); err != nil {
 			return tag.Value{}, tag.BadOutOfRange
 		}
 	}
-	if def.Range.IsZero() || def.Type == tag.TypeBool {
-		return v, tag.Good
-	}
-	if f := v.Number(); f < def.Range.Low || f > def.Range.High {
-		return v, tag.UncertainEngineeringUnitsExceeded
+	if p.bounded {
+		if f := v.Number(); f < p.low || f > p.high {
+			return v, tag.UncertainEngineeringUnitsExceeded
+		}
 	}
 	return v, tag.Good
 }

@@ -12,7 +12,7 @@ import (
 // encode turns a value an operator wants into the bytes of its registers, or for a bit into one byte 0 or 1. It refuses
 // what the tag, its range or its type on the wire cannot hold.
 func (p *point) encode(v tag.Value) ([]byte, error) {
-	def := &p.def
+	def := p.def
 	if !def.Writable {
 		return nil, fmt.Errorf("tag %s is not writable", def.Name)
 	}

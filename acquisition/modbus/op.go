@@ -286,12 +286,12 @@ func (s *session) rawAnswered(o *op, pdu *goburrow.ProtocolDataUnit, err error, 
 // verified compares what was read back and publishes it.
 func (s *session) verified(o *op, data []byte) {
 	last := &o.dev.last[o.index]
-	v, q := o.point.decode(data, 0, *last)
-	if v.IsNone() {
-		v = last.Value
+	v, q := o.point.decode(data, 0, last)
+	if !v.IsNone() {
+		last.Value = v
 	}
-	*last = tag.Sample{Time: s.wall, Value: v, Quality: q}
-	s.batch = append(s.batch[:0], tag.Update{Tag: o.point.def.ID, Sample: *last})
+	last.Time, last.Quality = s.wall, q
+	s.batch = append(s.batch[:0], tag.Update{Tag: o.point.id, Sample: *last})
 	s.sink.Publish(s.batch)
 	switch {
 	case o.point.holds(data, o.wanted):

@@ -43,7 +43,7 @@ func (s *session) requalify(d *device, indexes func(yield func(int) bool), chang
 		last := &d.last[i]
 		if q := change(*last); q != last.Quality {
 			last.Quality, last.Time = q, s.wall
-			batch = append(batch, tag.Update{Tag: d.points[i].def.ID, Sample: *last})
+			batch = append(batch, tag.Update{Tag: d.points[i].id, Sample: *last})
 		}
 	}
 	s.batch = batch

@@ -77,7 +77,7 @@ func newSession(c *Channel, ctx context.Context, sink acquisition.Sink) *session
 		d.polls, d.lost, d.settled, d.reported, d.lastGood, d.shapes = nil, false, false, false, 0, nil
 		if c.opts.Last != nil {
 			for i := range d.points {
-				d.last[i] = c.opts.Last(d.points[i].def.ID)
+				d.last[i] = c.opts.Last(d.points[i].id)
 			}
 		}
 		s.rebuild(d)

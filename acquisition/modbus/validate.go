@@ -11,26 +11,32 @@ import (
 // ValidateTag reports what is wrong with a tag of a Modbus device: an address that does not parse, a type that does
 // not fit it, an unknown byte order, a write to an area that cannot be written.
 func ValidateTag(def tag.Definition) error {
-	_, err := newPoint(def, "")
+	_, err := newPoint(&def, "")
 	return err
 }
 
-// point is one tag ready to be decoded and encoded.
+// point is one tag ready to be decoded and encoded. What every decoding needs is together and small: a full scan goes
+// through all of them.
 type point struct {
-	def   tag.Definition
-	addr  Address
-	raw   tag.Type
-	count uint16 // registers or bits
-	order order
+	id      tag.ID
+	raw     tag.Type
+	order   order
+	plain   bool // neither scaled nor of another type than on the wire
+	bounded bool // has a range
+	addr    Address
+	count   uint16 // registers or bits
+	low     float64
+	high    float64
+	def     *tag.Definition
 }
 
 // newPoint checks a tag; deviceOrder is used where the tag has no byte order of its own.
-func newPoint(def tag.Definition, deviceOrder string) (point, error) {
+func newPoint(def *tag.Definition, deviceOrder string) (point, error) {
 	addr, err := ParseAddress(def.Address)
 	if err != nil {
 		return point{}, err
 	}
-	p := point{def: def, addr: addr, raw: def.RawType}
+	p := point{id: def.ID, def: def, addr: addr, raw: def.RawType}
 	if p.raw == tag.TypeNone {
 		p.raw = def.Type
 	}
@@ -57,6 +63,9 @@ func newPoint(def tag.Definition, deviceOrder string) (point, error) {
 	if def.Writable && addr.Area != plan.Coil && addr.Area != plan.Holding {
 		return point{}, fmt.Errorf("%s cannot be written: only co and hr can", addr)
 	}
+	p.plain = def.Scale.IsZero() && p.raw == def.Type
+	p.bounded = !def.Range.IsZero() && def.Type.IsNumeric() && def.Type != tag.TypeBool
+	p.low, p.high = def.Range.Low, def.Range.High
 	return p, nil
 }
 
