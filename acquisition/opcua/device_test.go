@@ -68,7 +68,7 @@ func secured(t *testing.T, password string, lifetime time.Duration) (*Source, *s
 
 // TestValuesGoOnWhileKeysAreRenewed: the keys of a secure channel change several times and no value is missed.
 func TestValuesGoOnWhileKeysAreRenewed(t *testing.T) {
-	s, got := secured(t, "right\n", time.Second) // renewed after 75 % of it
+	s, got := secured(t, "right\n", 2*time.Second) // renewed each second: the library counts 75 % of it in whole seconds
 	got.wait(t, 0, "good", func(x tag.Sample) bool { return x.Quality == tag.Good && x.Time != 0 })
 	first := got.last[0].Value.Number()
 	got.wait(t, 0, "3 s further", func(x tag.Sample) bool { return x.Quality == tag.Good && x.Value.Number() >= first+30 })

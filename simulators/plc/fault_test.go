@@ -199,3 +199,14 @@ func TestJournalIsBoundedAndKnowsRepeatedWrites(t *testing.T) {
 		}
 	})
 }
+
+func TestJournalTellsABoundedNumberOfClientsApart(t *testing.T) {
+	j := NewJournal(1)
+	for i := range maxClients + 10 {
+		j.Record(Request{Device: "plc1", Remote: string(rune('a'+i%26)) + string(rune('0'+i/26)) + ":1"})
+	}
+	s := j.Summaries()[0]
+	if len(s.Clients) != maxClients+1 || s.Clients[furtherClients].Requests != 10 {
+		t.Errorf("%d clients, %d requests of others", len(s.Clients), s.Clients[furtherClients].Requests)
+	}
+}

@@ -21,6 +21,12 @@ const repeatWindow = 10 * time.Second
 // maxHandOvers is how many changes of the polling client are kept for each device.
 const maxHandOvers = 256
 
+// maxClients is how many remote addresses are told apart for each device; further ones count as one.
+const maxClients = 256
+
+// furtherClients is the name of the clients beyond maxClients.
+const furtherClients = "others"
+
 // Request is one request a device got.
 type Request struct {
 	Seq       uint64    `json:"seq"`
@@ -144,21 +150,26 @@ func (j *Journal) device(name string) *deviceLog {
 func (j *Journal) connected(server, ip string, at time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.device(server).client(ip).connections++
+	c, _ := j.device(server).client(ip)
+	c.connections++
 }
 
-func (d *deviceLog) client(ip string) *client {
+// client returns what is known of an address, and the name it goes by.
+func (d *deviceLog) client(ip string) (*client, string) {
 	c := d.clients[ip]
+	if c == nil && len(d.clients) >= maxClients {
+		ip = furtherClients
+		c = d.clients[ip]
+	}
 	if c == nil {
 		c = &client{}
 		d.clients[ip] = c
 	}
-	return c
+	return c, ip
 }
 
 func (d *deviceLog) note(r Request) {
-	ip := hostOf(r.Remote)
-	c := d.client(ip)
+	c, ip := d.client(hostOf(r.Remote))
 	if c.requests == 0 {
 		c.first = r.Time
 	}
