@@ -114,6 +114,19 @@ func rawChannel(t testing.TB, f *fixture) *raw {
 	return r
 }
 
+// renew asks for a new token and returns it.
+func (r *raw) renew(t testing.TB) uint32 {
+	t.Helper()
+	open := &ua.OpenSecureChannelRequest{RequestHeader: r.header(), RequestType: ua.SecurityTokenRequestTypeRenew, SecurityMode: ua.MessageSecurityModeNone}
+	r.write(t, r.chunk("OPNF", none(), encode(t, open)))
+	_, v, err := ua.DecodeService(r.frame(t)[12+len(none())+8:])
+	resp, ok := v.(*ua.OpenSecureChannelResponse)
+	if err != nil || !ok {
+		t.Fatalf("renew: %T, %v", v, err)
+	}
+	return resp.SecurityToken.TokenID
+}
+
 func (r *raw) write(t testing.TB, b []byte) {
 	t.Helper()
 	if _, err := r.Conn.Write(b); err != nil {
