@@ -17,7 +17,8 @@ func (m *Machine) Heard(now time.Duration, h Heard) []Action {
 		if h.Answer {
 			// Overtaken on another path: what it says is old, but it was received and will be echoed, so the peer's
 			// lease may run from it.
-			m.answer(now)
+			heir := m.heir || h.View.Role == Active && m.peer.Role == Active && h.View.Epoch == m.peer.Epoch
+			m.answer(now, heir)
 		}
 		return m.end()
 	}
@@ -27,7 +28,7 @@ func (m *Machine) Heard(now time.Duration, h Heard) []Action {
 		m.sawActive, m.rival = true, max(m.rival, h.View.Epoch)
 	}
 	if h.Answer {
-		m.answer(now)
+		m.answer(now, h.View.Role == Active)
 	}
 	if h.Echoed {
 		m.echo = max(m.echo, h.Echo)
@@ -54,7 +55,9 @@ func (m *Machine) newPeer(h Heard) {
 	m.prepared = nil
 }
 
-func (m *Machine) answer(now time.Duration) {
+// answer takes note of an answer. heir says whether it came from an active peer: then, and only then, is that peer's right
+// to write a lease, which ends before this node has missed enough answers.
+func (m *Machine) answer(now time.Duration, heir bool) {
 	if !m.Contact(now) {
 		m.cleanSince = now
 	}
@@ -62,7 +65,7 @@ func (m *Machine) answer(now time.Duration) {
 		m.waiting, m.reason = "", m.cfg.Peer+" answers again"
 	}
 	m.lastAnswer, m.missBase, m.answered, m.witnessSaid = now, now, true, false
-	m.heir = m.peer.Role == Active
+	m.heir = heir
 	m.asked, m.answerAt = never, never
 	m.isolated = false
 	if m.claim != nil && m.claim.silent && m.peer.Acting {
@@ -71,7 +74,7 @@ func (m *Machine) answer(now time.Duration) {
 	}
 	if m.role == Isolated {
 		m.becomeStandby(m.cfg.Peer + " answers again")
-		m.lastAnswer, m.answered, m.heir = now, true, m.peer.Role == Active
+		m.lastAnswer, m.answered, m.heir = now, true, heir
 	}
 }
 
