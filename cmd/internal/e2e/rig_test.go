@@ -263,13 +263,19 @@ func (r *rig) role(node string) (api.Pair, error) {
 // waitReady waits until a is active, b mirrors it, and the loss of either would be survived.
 func (r *rig) waitReady() {
 	r.t.Helper()
-	r.eventually(40*time.Second, "the pair is ready", func() error {
+	r.waitStandby("b", "a")
+}
+
+// waitStandby waits until one node mirrors the other and the loss of either would be survived.
+func (r *rig) waitStandby(standby, active string) {
+	r.t.Helper()
+	r.eventually(60*time.Second, standby+" mirrors "+active, func() error {
 		for _, node := range []string{"a", "b"} {
 			p, err := r.role(node)
 			if err != nil {
 				return err
 			}
-			for name, want := range map[string]string{"a": api.RoleActive, "b": api.RoleStandby} {
+			for name, want := range map[string]string{active: api.RoleActive, standby: api.RoleStandby} {
 				n, _ := p.Find(name)
 				if a, _ := n.Area("main"); a.Role != want || !n.Ready {
 					return fmt.Errorf("seen by %s, node %s is %q, ready %v %v", node, name, a.Role, n.Ready, n.NotReady)

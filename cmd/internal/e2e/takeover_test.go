@@ -20,29 +20,28 @@ const (
 	stopBound = 1500 * time.Millisecond
 )
 
-// TestKillTakesOverWithinASecond kills the active ten times. Each time the dead node comes back and gets the plant back
-// by itself.
+// TestKillTakesOverWithinASecond kills the active ten times, the nodes in turn: each time the other one takes over, and
+// the dead one comes back as standby.
 func TestKillTakesOverWithinASecond(t *testing.T) {
-	r := newRig(t, replace(t, "hold_off: 10s", "hold_off: 1s"))
+	r := newRig(t, replace(t, "hold_off: 10s", "hold_off: 5m"))
 	r.start()
 	const runs = 10
 	var took []time.Duration
+	victim, heir := "a", "b"
 	for i := range runs {
-		r.signal("a", syscall.SIGKILL)
-		sw := r.waitSwitch("b", "fault")
+		r.signal(victim, syscall.SIGKILL)
+		sw := r.waitSwitch(heir, "fault")
 		total := time.Duration(sw.DetectMs+sw.FirstValueMs) * time.Millisecond
-		t.Logf("run %d: detected in %d ms, active after %d ms more, good values of every device after %d ms; %d slots missed, %d double; %s",
-			i, sw.DetectMs, sw.ActivateMs, sw.FirstValueMs, sw.MissedSlots, sw.Duplicates, sw.Reason)
+		t.Logf("run %d: %s killed; detected in %d ms, active after %d ms more, good values of every device after %d ms; %d slots missed, %d double; %s",
+			i, victim, sw.DetectMs, sw.ActivateMs, sw.FirstValueMs, sw.MissedSlots, sw.Duplicates, sw.Reason)
 		took = append(took, total)
 		if sw.Duplicates != 0 {
 			t.Errorf("run %d: %d samples twice", i, sw.Duplicates)
 		}
-		r.freshOnAllDevices("b")
-		r.startNode("a")
-		r.waitReady()
-		if p, err := r.role("a"); err != nil || p.LastSwitch == nil || p.LastSwitch.Kind != "hand-back" {
-			t.Errorf("run %d: the last switch is %+v, want a hand-back (%v)", i, p.LastSwitch, err)
-		}
+		r.freshOnAllDevices(heir)
+		r.startNode(victim)
+		r.waitStandby(victim, heir)
+		victim, heir = heir, victim
 	}
 	slices.Sort(took)
 	t.Logf("kill -9 to good values of every device: median %s, min %s, max %s of %d", took[runs/2], took[0], took[runs-1], runs)
@@ -50,6 +49,26 @@ func TestKillTakesOverWithinASecond(t *testing.T) {
 		t.Errorf("median %s, promised %s", took[runs/2], killBound)
 	}
 	r.checkGroundTruth()
+}
+
+// TestReturnedPrimaryGetsThePlantBack kills the primary and starts it again: it gets the plant back by itself.
+func TestReturnedPrimaryGetsThePlantBack(t *testing.T) {
+	r := newRig(t, replace(t, "hold_off: 10s", "hold_off: 3s"))
+	r.start()
+	r.signal("a", syscall.SIGKILL)
+	r.waitSwitch("b", "fault")
+	r.startNode("a")
+	r.waitReady()
+	p, err := r.role("a")
+	if err != nil || p.LastSwitch == nil || p.LastSwitch.Kind != "hand-back" {
+		t.Fatalf("the last switch is %+v, want a hand-back (%v)", p.LastSwitch, err)
+	}
+	t.Logf("hand-back: %+v", *p.LastSwitch)
+	if p.LastSwitch.MissedSlots != 0 || p.LastSwitch.Duplicates != 0 {
+		t.Errorf("%d slots missed, %d samples twice", p.LastSwitch.MissedSlots, p.LastSwitch.Duplicates)
+	}
+	r.checkGroundTruth()
+	r.checkHistory()
 }
 
 // TestFrozenActiveIsReplaced stops the active with SIGSTOP, and wakes it: it must find out by itself that it is no

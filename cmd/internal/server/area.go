@@ -34,6 +34,7 @@ type area struct {
 	log     *slog.Logger
 	live    *live.Table
 	store   *history.Store
+	keep    *keeper
 	ids     []tag.ID // tags of the area
 	inputs  []tag.ID // those of them that alarms use
 	digest  string
@@ -115,10 +116,11 @@ func (a *area) Publish(batch []tag.Update) {
 	a.live.Apply(batch)
 	a.proof.see(batch)
 	out := a.engine.Samples(now(), batch)
-	a.store.Append(batch)
+	recorded, shown := a.keep.split(batch)
+	a.store.Append(recorded)
 	a.samples += uint64(len(batch))
 	a.lastAt = time.Now()
-	a.emit(sampleRecords(kindSamples, batch), &out)
+	a.emit(append(sampleRecords(kindSamples, recorded), sampleRecords(kindShown, shown)...), &out)
 	if out.Mark != nil || len(out.Changed) > 0 {
 		a.nudge()
 	}
@@ -318,6 +320,7 @@ func (a *area) applyOne(r redundancy.Record, c *commitment) error {
 		a.live.Apply(batch)
 		a.engine.Observe(batch)
 		if r.Kind == kindSamples {
+			a.keep.note(batch)
 			c.pos = a.store.Append(batch)
 			a.samples += uint64(len(batch))
 			a.lastAt = time.Now()

@@ -23,7 +23,7 @@ const (
 	pushEntries    = 100
 	maxOutbox      = 10_000
 	healTimeout    = 30 * time.Second // of one request
-	healRetry      = 5 * time.Second
+	healRetry      = 250 * time.Millisecond
 	agreedFileMode = 0o600
 )
 
@@ -39,10 +39,12 @@ type healer struct {
 	outbox  []journal.Entry // of this standby, not yet told to the active
 	news    chan struct{}   // the outbox is not empty
 	left    atomic.Int64    // windows still to be exchanged
+	failing atomic.Bool
 	checked atomic.Pointer[time.Time]
 }
 
 func (s *Server) heal(area string) {
+	s.healers[area].left.CompareAndSwap(0, 1) // not ready until it is known to be nothing
 	select {
 	case s.healers[area].wake <- struct{}{}:
 	default:
@@ -100,8 +102,13 @@ func (h *healer) pushOutbox(ctx context.Context) bool {
 	return true
 }
 
-// once heals and reports whether it has to be tried again.
+// once heals and reports whether it has to be tried again. Only a standby heals: the active has nobody to ask, and the
+// next standby does it for both.
 func (h *healer) once(ctx context.Context) (again bool) {
+	if !h.s.isStandby(h.area) {
+		h.left.Store(0)
+		return false
+	}
 	began := time.Now()
 	from := h.s.agreed.get(h.area)
 	entries, err := h.journal(ctx, from, began.UnixNano())
@@ -109,19 +116,19 @@ func (h *healer) once(ctx context.Context) (again bool) {
 	if err == nil {
 		samples, err = h.history(ctx, from, began.UnixNano())
 	}
+	if ctx.Err() != nil || !h.s.isStandby(h.area) {
+		return true // the next round finds out why
+	}
+	if changed := h.failing.Swap(err != nil) != (err != nil); changed && err != nil {
+		h.s.log.Warn("The archives cannot be compared with the other node yet", "area", h.area, "error", err)
+	}
 	if err != nil {
-		if ctx.Err() == nil && h.s.isStandby(h.area) {
-			h.s.log.Warn("The archives could not be compared with the other node", "area", h.area, "error", err)
-			return true
-		}
-		return false
+		return true
 	}
 	h.left.Store(0)
 	h.checked.Store(&began)
 	h.s.agreed.set(h.area, began.UnixNano())
-	if entries > 0 || samples > 0 {
-		h.s.log.Info("The archives were made equal", "area", h.area, "entries", entries, "samples", samples, "took", time.Since(began))
-	}
+	h.s.log.Info("The archives are equal", "area", h.area, "entries_compared", entries, "samples_copied", samples, "took", time.Since(began))
 	return false
 }
 

@@ -128,7 +128,7 @@ func (s *Server) build(opts Options, node config.Node) error {
 
 func (s *Server) openArchives(node config.Node) error {
 	store, err := history.Open(filepath.Join(node.Data, "history"), history.Options{
-		Tags: s.cfg.Tags, Retention: s.cfg.History.Raw, MaxDisk: s.cfg.History.MaxDisk, Logger: s.log.With("component", "history"),
+		Tags: recordAll(s.cfg.Tags), Retention: s.cfg.History.Raw, MaxDisk: s.cfg.History.MaxDisk, Logger: s.log.With("component", "history"),
 	})
 	if err != nil {
 		return fmt.Errorf("opening the history: %w", err)
@@ -177,7 +177,7 @@ func (s *Server) buildAreas(opts Options, node config.Node) error {
 func (s *Server) buildArea(name string, opts Options, node config.Node) (*area, error) {
 	a := &area{
 		name: name, node: s.nodeName, log: s.log, live: s.live, store: s.store, digest: s.cfg.Digest, wake: make(chan struct{}, 1),
-		unit: s.unit, lastAt: time.Time{},
+		unit: s.unit, keep: newKeeper(s.cfg.Tags),
 	}
 	var own []tag.Definition
 	for _, t := range s.cfg.Tags {
@@ -206,9 +206,23 @@ func (s *Server) buildArea(name string, opts Options, node config.Node) (*area, 
 	if err != nil {
 		return nil, err
 	}
-	a.group, err = acquisition.NewGroup(sources, func(f acquisition.FirstGood) { s.pair.FirstValue(name, lastGood(f)) })
+	a.group, err = acquisition.NewGroup(sources, func(f acquisition.FirstGood) { s.firstGood(name, f) })
 	a.proof = newProof(own, func(missed, duplicates int) { s.pair.Proof(name, missed, duplicates) })
 	return a, err
+}
+
+// firstGood completes the record of the switch-over: every device has delivered its first values, or does not answer.
+func (s *Server) firstGood(area string, f acquisition.FirstGood) {
+	s.pair.FirstValue(area, lastGood(f))
+	took := make([]any, 0, 2*len(f.Devices))
+	for _, d := range f.Devices {
+		if d.Err != nil {
+			took = append(took, slog.String(d.Device, d.Err.Error()))
+		} else {
+			took = append(took, slog.Duration(d.Device, d.At.Sub(f.Started)))
+		}
+	}
+	s.log.Info("The devices have delivered their first values", "area", area, slog.Group("after", took...))
 }
 
 // lastGood is when the last device that answers had delivered its first values.
@@ -314,9 +328,8 @@ func (s *Server) buildPair(opts Options, node config.Node) error {
 	return nil
 }
 
-// pairEvent writes what happens to the pair into log and journal.
+// pairEvent writes what happens to the pair into the journal; the pair itself writes the log.
 func (s *Server) pairEvent(ev redundancy.Event) {
-	s.log.Info("The pair has news", "what", ev.What, "area", ev.Area, "reason", ev.Reason, "epoch", ev.Epoch)
 	a := s.areas[s.areaNames[0]]
 	if ev.Area != "" && s.areas[ev.Area] != nil {
 		a = s.areas[ev.Area]
