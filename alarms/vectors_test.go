@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -260,9 +261,14 @@ func configOf(list []alarmYAML) (alarms.Config, error) {
 	return cfg, nil
 }
 
-// TestVectors runs the file named by ALARM_VECTORS, or the published one.
+// TestVectors runs the file named by ALARM_VECTORS, or the published one. A relative name may start at this directory or
+// at the root of the module, where the go command is usually called.
 func TestVectors(t *testing.T) {
-	loadVectors(t, cmp.Or(os.Getenv("ALARM_VECTORS"), published)).run(t, storyOptions{})
+	path := cmp.Or(os.Getenv("ALARM_VECTORS"), published)
+	if _, err := os.Stat(path); err != nil && !filepath.IsAbs(path) {
+		path = filepath.Join("..", path)
+	}
+	loadVectors(t, path).run(t, storyOptions{})
 }
 
 const (
@@ -272,14 +278,14 @@ const (
 
 func TestFurtherVectors(t *testing.T) { loadVectors(t, further).run(t, storyOptions{}) }
 
-// TestVectorsWithARestoredEngineAfterEveryStep: the snapshot is the whole truth.
-func TestVectorsWithARestoredEngineAfterEveryStep(t *testing.T) {
+// TestStoriesWithARestoredEngineAfterEveryStep: the snapshot is the whole truth.
+func TestStoriesWithARestoredEngineAfterEveryStep(t *testing.T) {
 	loadVectors(t, published).run(t, storyOptions{restore: true})
 	loadVectors(t, further).run(t, storyOptions{restore: true})
 }
 
-// TestVectorsWithAReloadAfterEveryStep: a reload without a change is no event, whatever the state.
-func TestVectorsWithAReloadAfterEveryStep(t *testing.T) {
+// TestStoriesWithAReloadAfterEveryStep: a reload without a change is no event, whatever the state.
+func TestStoriesWithAReloadAfterEveryStep(t *testing.T) {
 	loadVectors(t, published).run(t, storyOptions{reload: true})
 	loadVectors(t, further).run(t, storyOptions{reload: true})
 }

@@ -173,6 +173,36 @@ func slow(q journal.Query, e journal.Entry) bool {
 		(q.Source == "" || q.Source == e.Source) && (strings.Contains(low(e.Message), low(q.Text)) || strings.Contains(low(e.Source), low(q.Text)))
 }
 
+func FuzzCursor(f *testing.F) {
+	path := filepath.Join(f.TempDir(), "journal.db")
+	j, err := journal.Open(path, journal.Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = j.Close() })
+	if err := j.Append(entries(1, 100)...); err != nil {
+		f.Fatal(err)
+	}
+	p, err := j.Query(journal.Query{Limit: 10})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(p.Next, true)
+	f.Add(p.Next, false)
+	f.Add("", false)
+	f.Fuzz(func(t *testing.T, cursor string, descending bool) {
+		p, err := j.Query(journal.Query{Cursor: cursor, Descending: descending, From: 5e9, To: 90e9})
+		if err != nil && !errors.Is(err, journal.ErrCursor) {
+			t.Fatal(err)
+		}
+		for _, e := range p.Entries {
+			if e.Time < 5e9 || e.Time >= 90e9 {
+				t.Fatalf("the cursor led outside the interval, to %d", e.Time)
+			}
+		}
+	})
+}
+
 func TestAPageIsBounded(t *testing.T) {
 	j := fresh(t)
 	mustAppend(t, j, entries(1, journal.MaxPage+50)...)
