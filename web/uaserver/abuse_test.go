@@ -2,6 +2,7 @@ package uaserver_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -30,7 +31,8 @@ func (f *fixture) served(t testing.TB) {
 func (r *raw) ended(t testing.TB) {
 	t.Helper()
 	if _, err := io.Copy(io.Discard, r.r); err != nil {
-		if ne, ok := err.(net.Error); ok && ne.Timeout() {
+		var ne net.Error
+		if errors.As(err, &ne) && ne.Timeout() {
 			t.Error("the connection stays")
 		}
 	}

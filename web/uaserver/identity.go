@@ -57,8 +57,11 @@ func loadIdentity(dir string) (*Identity, error) {
 		return nil, err
 	}
 	text, err := readBounded(filepath.Join(dir, keyFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s without %s", certificateFile, keyFile) // not a reason to make a new pair
+	}
 	if err != nil {
-		return nil, fmt.Errorf("a certificate without its key: %v", err)
+		return nil, err
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {

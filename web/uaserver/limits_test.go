@@ -2,6 +2,7 @@ package uaserver_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -159,9 +160,7 @@ func TestRejectedCertificatesAreBounded(t *testing.T) {
 }
 
 func asStatus(err error, target **uaserver.StatusError) bool {
-	s, ok := err.(*uaserver.StatusError)
-	*target = s
-	return ok
+	return errors.As(err, target)
 }
 
 func TestConfigIsChecked(t *testing.T) {

@@ -156,7 +156,13 @@ func TestCertificateIsMadeOnceAndChecked(t *testing.T) {
 	if _, err := uaserver.LoadOrCreateCertificate(dir, "urn:test:b", nil); err == nil {
 		t.Error("the certificate of another application was taken")
 	}
-	if info, err := os.Stat(filepath.Join(dir, "own", "key.pem")); err != nil || info.Mode().Perm() != 0o600 {
+	if err := os.Rename(filepath.Join(dir, "own", "key.pem"), filepath.Join(dir, "own", "away")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := uaserver.LoadOrCreateCertificate(dir, "urn:test:a", nil); err == nil {
+		t.Error("a certificate without its key was replaced")
+	}
+	if info, err := os.Stat(filepath.Join(dir, "own", "away")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the key's mode is %v, %v", info.Mode(), err)
 	}
 }

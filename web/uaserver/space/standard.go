@@ -34,7 +34,6 @@ type node struct {
 	dataType  uint32
 	rank      int32
 	dims      []uint32
-	notifier  byte
 	abstract  bool
 	symmetric bool
 	value     *ua.Variant // fixed value: names of an enumeration, arguments of a method
