@@ -122,7 +122,7 @@ func (a *accumulator) join(sum block.Summary) {
 func (a *accumulator) add(x tag.Sample) {
 	a.approach(x)
 	if x.Time < a.to {
-		a.cell(x.Time).values.Add(x)
+		a.cell(x.Time).values.AddValue(x)
 	}
 	a.prev, a.some = x, true
 }

@@ -71,7 +71,7 @@ func (b *bucket) add(x tag.Sample) {
 	if !b.someSick && !x.Quality.IsGood() {
 		b.notGood, b.someSick = x, true
 	}
-	b.values.Add(x)
+	b.values.AddValue(x)
 }
 
 func (b *bucket) join(sum block.Summary) { b.values.Join(sum) }

@@ -33,6 +33,9 @@ func (s *Store) Raw(ctx context.Context, name string, from, to int64, limit int,
 			}
 			samples = samples[n:]
 		}
+		if p.Samples == nil {
+			p.Samples = make([]tag.Sample, 0, expected(len(samples), w.number, to, limit))
+		}
 		if room := limit - len(p.Samples); len(samples) > room {
 			p.Samples = append(p.Samples, samples[:room]...)
 			p.More = true
@@ -51,6 +54,12 @@ func (s *Store) Raw(ctx context.Context, name string, from, to int64, limit int,
 	p.Gaps = s.gaps.of(r.scope, from, to)
 	s.mu.Unlock()
 	return p, nil
+}
+
+// expected estimates how many samples a request will return, from the first window's.
+func expected(first int, window, to int64, limit int) int {
+	windows := min(windowOf(to-1)-window+1, int64(limit))
+	return int(min(int64(first+1)*windows, int64(limit)))
 }
 
 // after returns the position behind the last of some samples, which were read from at on.

@@ -24,9 +24,12 @@ type window struct {
 	file   string
 	blocks [layerEnd][]byte
 	head   []tag.Sample // not in blocks, or perhaps in both while it is being written
+	// buffer is for decoding one block; decoded is it again afterwards, perhaps grown.
+	buffer, decoded []tag.Sample
 }
 
-// samples returns the samples of the window in order, each once, and the blocks that can't be read.
+// samples returns the samples of the window in order, each once, and the blocks that can't be read. The samples are
+// valid until visit returns.
 func (w *window) samples() ([]tag.Sample, []Damage) {
 	var all []tag.Sample
 	var damaged []Damage
@@ -34,13 +37,13 @@ func (w *window) samples() ([]tag.Sample, []Damage) {
 		if b == nil {
 			continue
 		}
-		got, err := block.Decode(nil, b)
+		got, err := block.Decode(w.buffer[:0], b)
 		if err != nil {
 			damaged = append(damaged, w.s.damage(w, Layer(l), err))
 			continue
 		}
 		if all == nil {
-			all = got
+			all, w.decoded, w.buffer = got, got, nil
 		} else {
 			all = block.Union(all, got)
 		}
@@ -241,9 +244,10 @@ func (s *Store) scanDay(r *series, n, first, last int64, heads map[int64][]tag.S
 	err = f.view(func(blocks, _ *bbolt.Bucket) error {
 		c := blocks.Cursor()
 		file := filepath.Join("p", filepath.Base(f.path))
+		var buffer []tag.Sample
 		for w := first; w <= last; w++ {
 			visited = w + 1
-			x := window{s: s, tag: r, number: w, file: file}
+			x := window{s: s, tag: r, number: w, file: file, buffer: buffer}
 			if h := heads[w]; h != nil {
 				x.head = block.Union(nil, h)
 			}
@@ -253,6 +257,7 @@ func (s *Store) scanDay(r *series, n, first, last int64, heads map[int64][]tag.S
 			if err := call(&x); err != nil {
 				return err
 			}
+			buffer = x.decoded
 		}
 		return nil
 	})

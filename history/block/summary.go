@@ -41,10 +41,17 @@ func Summarize(samples []tag.Sample) Summary {
 
 // Add takes the next sample in.
 func (s *Summary) Add(x tag.Sample) {
+	if s.Count > 0 {
+		s.between(s.Last, x)
+	}
+	s.AddValue(x)
+}
+
+// AddValue takes the next sample in without accounting for the time since the one before: integrals, times and
+// transitions stay as they are.
+func (s *Summary) AddValue(x tag.Sample) {
 	if s.Count == 0 {
 		s.First, s.Worst = x, x.Quality
-	} else {
-		s.between(s.Last, x)
 	}
 	s.Count++
 	s.Last = x
