@@ -30,7 +30,7 @@ type client struct {
 	json   bool // data as JSON
 	ticket bool // signed in by ticket: no session here to end
 
-	kick     chan struct{} // the writer has something to look at
+	kick     chan struct{}   // the writer has something to look at
 	server   context.Context // ends with the server
 	done     context.Context // ends with the connection
 	stop     context.CancelFunc

@@ -19,6 +19,15 @@ var anonymousRoutes = map[string]bool{
 	"GET /api/v1/ws": true, // signs in with its first message; see TestSocketRefusesStrangers
 }
 
+// changingRoutes are all that change something, with the lowest role that may. TestEveryRouteIsGuarded holds the table
+// against it, so that a permission is not weakened by one edit.
+var changingRoutes = map[string]Role{
+	"DELETE /api/v1/session": Viewer, "POST /api/v1/ticket": Viewer, "POST /api/v1/tags/{name...}": Operator,
+	"POST /api/v1/role/switch": Admin, "POST /api/v1/role/take": Admin, "POST /api/v1/role/release": Admin, "POST /api/v1/role/drill": Admin, "POST /api/v1/role/maintenance": Admin,
+	"POST /api/v1/alarms/ack": Operator, "POST /api/v1/alarms/reset": Operator, "POST /api/v1/alarms/shelve": Operator, "POST /api/v1/alarms/unshelve": Operator,
+	"POST /api/v1/alarms/comment": Operator, "POST /api/v1/alarms/oos": Engineer, "POST /api/v1/alarms/rts": Engineer,
+}
+
 // TestEveryRouteIsGuarded asks every route as nobody and as a user of the role just below the one it needs.
 func TestEveryRouteIsGuarded(t *testing.T) {
 	tokens := map[Role]string{Viewer: "tok-viewer", Operator: "tok-operator", Engineer: "tok-engineer", Admin: "tok-admin"}
@@ -31,6 +40,9 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 			}
 			if rt.permission == Anonymous {
 				continue
+			}
+			if least, listed := changingRoutes[name]; listed != (rt.method != "GET") || listed && needs[rt.permission] != least {
+				t.Errorf("%s needs %s, want %s", name, needs[rt.permission], least)
 			}
 			for _, headers := range [][]string{nil, bearer("wrong"), {"Cookie", "scada_session_a=wrong"}, {"Authorization", "Basic YTpi"}} {
 				if a := r.do(rt.method, path, "{}", headers...); a.status != 401 || a.code() != api.CodeUnauthorized {

@@ -39,6 +39,9 @@ func newMetrics(reg *prometheus.Registry, s *Server) *metrics {
 }
 
 func (m *metrics) request(rt route, status int, took time.Duration) {
+	if rt.media == subprotocol {
+		return // a socket lasts for hours; it has metrics of its own
+	}
 	m.requests.WithLabelValues(rt.method, rt.pattern, strconv.Itoa(status)).Inc()
 	m.duration.WithLabelValues(rt.pattern).Observe(took.Seconds())
 }

@@ -376,7 +376,7 @@ func (s *sock) send(text string) {
 // next returns the next message that is no heartbeat: text as an object, binary as bytes.
 func (s *sock) next() (map[string]any, []byte) {
 	s.t.Helper()
-	for {
+	for range 200 {
 		kind, data, err := s.conn.ReadMessage()
 		if err != nil {
 			s.t.Fatalf("read: %v", err)
@@ -392,6 +392,8 @@ func (s *sock) next() (map[string]any, []byte) {
 			return m, nil
 		}
 	}
+	s.t.Fatal("nothing but heartbeats")
+	return nil, nil
 }
 
 func (s *sock) want(kind string) map[string]any {

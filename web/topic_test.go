@@ -63,6 +63,35 @@ func TestAlarmsTopicHasNoGaps(t *testing.T) {
 	})
 }
 
+func TestABurstOfAlarmsComesWhole(t *testing.T) {
+	f := newFake("a")
+	const burst = 3*maxTopicItems + 7
+	f.alarmLog = NewFeed[api.AlarmChange](2 * burst)
+	bubble(t, f, func(r *rig) {
+		s, _ := r.hello("tok-viewer", "")
+		defer s.close()
+		s.send(`{"t":"sub","id":2,"topic":"alarms"}`)
+		s.want("subd")
+		s.want("alarms")
+		var all []api.AlarmChange
+		for i := range burst {
+			all = append(all, raise(i))
+		}
+		f.alarmLog.Append(all...)
+		for seq := 0; seq < burst; {
+			list := s.want("alarms")["changes"].([]any)
+			if len(list) > maxTopicItems {
+				t.Errorf("%d changes in a message", len(list))
+			}
+			for _, c := range list {
+				if seq++; c.(map[string]any)["seq"] != float64(seq) {
+					t.Fatalf("change %v, want %d", c, seq)
+				}
+			}
+		}
+	})
+}
+
 func TestAlarmsTopicTriesAgain(t *testing.T) {
 	f := newFake("a")
 	f.alarmErr = errors.New("disk")
