@@ -111,7 +111,7 @@ func newSite(t *testing.T) *site {
 		s.cables[name] = &cable{Listener: l, frozen: make(chan struct{})}
 		s.url[name] = "http://" + l.Addr().String()
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
 	for _, name := range []string{"a", "b"} {
 		other := map[string]string{"a": "b", "b": "a"}[name]
@@ -142,7 +142,7 @@ func openTab(t *testing.T, width, height int) *tab {
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath("chromium"), chromedp.WindowSize(width, height),
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("lang", "en"))
-	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), options...)
+	alloc, cancelAlloc := chromedp.NewExecAllocator(t.Context(), options...)
 	ctx, cancel := chromedp.NewContext(alloc)
 	ctx, cancelTime := context.WithTimeout(ctx, 5*time.Minute)
 	t.Cleanup(func() { cancelTime(); cancel(); cancelAlloc() })

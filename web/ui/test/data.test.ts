@@ -93,7 +93,7 @@ test("the store keeps values by name over other handles, and grows", () => {
 test("a gap lasts from the last good sample to the first good newer one", () => {
   const g = new GapBook();
   g.sample(0, 1000, true);
-  g.lost();
+  g.lost(900);
   g.sample(0, 1000, true); // the same sample again from the other server proves nothing
   assert.deepEqual(g.of(0), []);
   g.sample(0, 1500, false);
@@ -101,13 +101,23 @@ test("a gap lasts from the last good sample to the first good newer one", () => 
   assert.deepEqual(g.of(0), [{ fromMs: 1000, toMs: 1800 }]);
   g.sample(0, 1900, true);
   assert.equal(g.of(0).length, 1);
-  g.lost();
+  g.lost(0);
+  g.sample(0, 1950, true);
   assert.deepEqual(g.of(7), []);
   for (let i = 0; i < mostGaps + 5; i++) {
-    g.lost();
+    g.lost(0);
     g.sample(0, 2000 + i, true);
   }
   assert.equal(g.of(0).length, mostGaps);
+});
+
+test("the sample of a slow tag is good until the link is lost, however old it is", () => {
+  const g = new GapBook();
+  g.sample(0, 1000, true);
+  g.lost(9000);
+  g.sample(0, 8000, true); // mirrored from before the loss
+  g.sample(0, 9120, true);
+  assert.deepEqual(g.of(0), [{ fromMs: 9000, toMs: 9120 }]);
 });
 
 const alarm = (id: string, state: AlarmState, priority: number, time: string): Alarm => ({ id, tag: id, area: "main", type: "level", state, active: true, acked: false, priority, occurrence: 1, epoch: 1, time });

@@ -249,7 +249,7 @@ export class Client {
   private lost(): void {
     this.lostAt = Date.now();
     this.writes.lost();
-    this.store.gapBook.lost();
+    this.store.gapBook.lost(this.serverNow() - (performance.now() - this.link.lastHeard));
     this.tell("values");
   }
 

@@ -76,3 +76,9 @@ export function instant(text: string | undefined): number {
   if (!text || text.startsWith("0001-")) return NaN;
   return Date.parse(text);
 }
+
+/** rounded shortens a number that comes as text to six significant digits; any other text stays. */
+export function rounded(text: string): string {
+  const n = Number(text);
+  return text.trim() !== "" && Number.isFinite(n) && text.length > 7 ? String(Number(n.toPrecision(6))) : text;
+}

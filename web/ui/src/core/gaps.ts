@@ -1,7 +1,7 @@
 // The record of gaps: for each tag the spans without a good value, by the source's own time. An operator's trend shows the same
 // spans as holes, and tests measure a take-over with them. Pure.
 
-/** Gap is a span in Unix milliseconds between the last good sample before it and the first good one after it. */
+/** Gap is a span in Unix milliseconds from when the value was last known to be good to the first good sample after it. */
 export interface Gap {
   fromMs: number;
   toMs: number;
@@ -13,24 +13,31 @@ export const mostGaps = 100;
 /** GapBook keeps the gaps of all tags by index. */
 export class GapBook {
   private readonly lastGood: number[] = [];
-  private readonly open = new Set<number>();
+  private readonly open = new Map<number, number>(); // when the gap began
   private readonly gaps = new Map<number, Gap[]>();
 
   /** sample records a sample: a good one that is newer than the gap's start closes an open gap, another opens one. */
   sample(index: number, timeMs: number, good: boolean): void {
     const last = this.lastGood[index];
     if (!good) {
-      if (last !== undefined) this.open.add(index);
+      if (last !== undefined && !this.open.has(index)) this.open.set(index, last);
       return;
     }
-    if (last !== undefined && timeMs <= last) return;
-    if (this.open.delete(index) && last !== undefined) this.add(index, { fromMs: last, toMs: timeMs });
+    const from = this.open.get(index);
+    if (last !== undefined && timeMs <= (from ?? last)) return;
+    if (from !== undefined) {
+      this.open.delete(index);
+      this.add(index, { fromMs: from, toMs: timeMs });
+    }
     this.lastGood[index] = timeMs;
   }
 
-  /** lost opens a gap for every tag that had a good value: the link to the server is gone. */
-  lost(): void {
-    this.lastGood.forEach((_, index) => this.open.add(index));
+  /** lost opens a gap for every tag that had a good value: the link to the server is gone, and the server last spoke at the
+   * instant given. A slow tag's sample may be older than that: until then it was the present value. */
+  lost(lastHeardMs: number): void {
+    this.lastGood.forEach((last, index) => {
+      if (!this.open.has(index)) this.open.set(index, Math.max(last, lastHeardMs));
+    });
   }
 
   /** of returns the closed gaps of a tag, oldest first. */

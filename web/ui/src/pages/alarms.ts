@@ -8,7 +8,7 @@ import { word } from "../core/i18n";
 import type { Alarm } from "../core/types";
 import { alarmSheet, refusals } from "../parts/alarmsheet";
 import { ask } from "../parts/ask";
-import { priority } from "../parts/bits";
+import { alarmText, numberText, priority } from "../parts/bits";
 import { client, every, Part, settings } from "../parts/context";
 import { here } from "../parts/routes";
 
@@ -79,13 +79,13 @@ export class Alarms extends Part {
     const unacked = isUnacked(a);
     const at = instant(a.time ?? "");
     const onset = instant(a.onset);
-    const reading = a.value === undefined || a.value === null ? "" : `${typeof a.value === "number" ? Number(a.value.toPrecision(5)) : String(a.value)} ${a.unit ?? ""}`;
+    const reading = valueOf(a);
     return html`<tr class=${unacked ? "waiting" : ""} data-alarm=${a.id} data-state=${a.state}>
       <td>${priority(a.priority, unacked)}</td>
       <td><span class="state s-${a.state.toLowerCase()}">${word(t, "alarmState", a.state)}</span></td>
       <td class="code">${Number.isFinite(at) ? brief(at, client.serverNow()) : "—"}</td>
       <td><button type="button" class="rowlink" @click=${() => alarmSheet(a.id)}>${a.tag}</button></td>
-      <td class="message">${a.message || word(t, "level", a.level ?? a.type)}${a.comment ? html` <span class="quiet">“${a.comment}”</span>` : nothing}</td>
+      <td class="message">${alarmText(a)}${a.comment ? html` <span class="quiet">“${a.comment}”</span>` : nothing}</td>
       <td class="num wide-col">${reading}</td>
       <td class="num wide-col">${a.active && Number.isFinite(onset) ? age(client.serverNow() - onset) : ""}</td>
       <td class="num">${unacked ? html`<button type="button" class="btn small ack" ?disabled=${!may} aria-label=${t("alarm.ackOne", { tag: a.tag })} @click=${() => this.ack([a.id], "")}>${t("alarm.ack")}</button>` : nothing}</td>
@@ -134,6 +134,14 @@ export class Alarms extends Part {
     this.upTo = Number((e.target as HTMLSelectElement).value);
     this.requestUpdate();
   };
+}
+
+// valueOf is the value the alarm was raised or last changed with, written as its tag is.
+function valueOf(a: Alarm): string {
+  if (a.value === undefined || a.value === null) return "";
+  if (typeof a.value === "string") return a.value;
+  const i = client.store.find(a.tag);
+  return `${i < 0 ? String(a.value) : numberText(i, Number(a.value))} ${a.unit ?? ""}`.trim();
 }
 
 customElements.define("scada-alarms", Alarms);

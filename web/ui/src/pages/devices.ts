@@ -44,9 +44,9 @@ export class Devices extends Part {
       <td class="num">${d.tags}</td>
       <td class="num">${d.latency_ms > 0 ? latency(d.latency_ms) : "—"}</td>
       <td class="num">${count(d.requests)}</td>
-      <td class="num ${d.errors > 0 ? "q-uncertain" : ""}">${count(d.errors)}</td>
-      <td class="num ${d.timeouts > 0 ? "q-uncertain" : ""}">${count(d.timeouts)}</td>
-      <td class="num ${d.overruns > 0 ? "q-uncertain" : ""}">${count(d.overruns)}</td>
+      <td class="num">${count(d.errors)}</td>
+      <td class="num">${count(d.timeouts)}</td>
+      <td class="num">${count(d.overruns)}</td>
       <td class="num">${count(d.reconnects)}</td>
       <td class="message">${d.last_error ? html`${d.last_error} <span class="quiet code">${Number.isFinite(errorAt) ? stamp(errorAt) : ""}</span>` : nothing}</td>
     </tr>`;

@@ -2,7 +2,7 @@
 
 import { html, nothing, type TemplateResult } from "lit";
 import { csv } from "../core/csv";
-import { instant, stamp } from "../core/format";
+import { instant, rounded, stamp } from "../core/format";
 import { word } from "../core/i18n";
 import type { JournalEntry } from "../core/types";
 import { download } from "../parts/bits";
@@ -65,7 +65,7 @@ export class Journal extends Part {
 
   private row(e: JournalEntry): TemplateResult {
     const t = settings.t;
-    const change = e.old !== undefined || e.new !== undefined ? `${e.old ?? "—"} → ${e.new ?? "—"}` : (e.state ? word(t, "alarmState", e.state) : "");
+    const change = changeText(e);
     return html`<tr>
       <td class="code">${stamp(instant(e.time))}</td><td>${word(t, "kind", e.kind)}</td><td>${word(t, "event", e.event)}</td><td>${e.source}</td>
       <td class="message">${e.message}${e.result ? html` <span class="quiet">${e.result}</span>` : nothing}</td><td>${change}</td><td>${e.user}</td><td>${e.node}</td><td class="num">${e.epoch || ""}</td>
@@ -141,6 +141,14 @@ export class Journal extends Part {
     const body = this.entries.map((e) => [e.time, e.kind, e.event, e.source ?? "", e.message ?? "", e.state ?? "", e.old ?? "", e.new ?? "", e.result ?? "", e.user ?? "", e.node ?? "", e.epoch ?? "", e.id]);
     download("journal.csv", "text/csv", csv([head, ...body]));
   };
+}
+
+// changeText is what became what: a value, or the state of an alarm with the value it has now.
+function changeText(e: JournalEntry): string {
+  const now = e.new === undefined ? "" : rounded(e.new);
+  if (e.old) return `${rounded(e.old)} → ${now}`;
+  const state = e.state ? word(settings.t, "alarmState", e.state) : "";
+  return [state, now].filter((s) => s !== "").join(" · ");
 }
 
 customElements.define("scada-journal", Journal);

@@ -52,7 +52,7 @@ export class Redundancy extends Part {
         <dl class="facts">
           <dt>${t("role.ready")}</dt><dd>${n.failover_ready ? t("role.readyYes") : html`<span class="q-uncertain">${t("role.readyNo")}</span>`}${reasons.length > 0 ? html`<ul class="reasons">${reasons.map((r) => html`<li>${r}</li>`)}</ul>` : nothing}</dd>
           <dt>${t("role.score")}</dt><dd>${n.score}</dd>
-          <dt>${t("role.mirror")}</dt><dd>${t("role.mirrorText", { lag: n.mirror.lag_ms, applied: count(n.mirror.applied_seq), durable: count(n.mirror.durable_seq) })}</dd>
+          <dt>${t("role.mirror")}</dt><dd>${duty(n) === "active" ? "—" : t("role.mirrorText", { lag: n.mirror.lag_ms, applied: count(n.mirror.applied_seq), durable: count(n.mirror.durable_seq) })}</dd>
           <dt>${t("role.backfill")}</dt><dd>${n.backfill.remaining > 0 ? t("role.backfillLeft", { n: count(n.backfill.remaining) }) : t("role.backfillNone")}${n.backfill.verified_at ? html` <span class="quiet">${stamp(instant(n.backfill.verified_at))}</span>` : nothing}</dd>
           <dt>${t("role.version")}</dt><dd>${n.version || "—"} <span class="code quiet">${n.config_digest.slice(0, 12)}</span></dd>
         </dl>
@@ -67,7 +67,7 @@ export class Redundancy extends Part {
     const t = settings.t;
     const since = instant(a.since);
     return html`<div class="area"><span class="chip">${a.area}</span><strong>${word(t, "duty", a.role)}</strong><span>${t("role.epochText", { epoch: a.epoch })}</span>
-      ${a.confirmed ? nothing : html`<span class="q-uncertain">${t("role.unconfirmed")}</span>`}
+      ${a.confirmed || a.role !== "active" ? nothing : html`<span class="q-uncertain">${t("role.unconfirmed")}</span>`}
       <span class="quiet">${Number.isFinite(since) ? duration(client.serverNow() - since) : ""}</span><span class="quiet why">${a.reason}</span></div>`;
   }
 

@@ -5,7 +5,7 @@ import { isOverlaid, isUnacked } from "../core/alarms";
 import { instant, stamp } from "../core/format";
 import { word } from "../core/i18n";
 import type { AlarmResult } from "../core/types";
-import { priority } from "./bits";
+import { alarmText, priority } from "./bits";
 import { client, settings } from "./context";
 import { link } from "./routes";
 import { Sheet, show } from "./sheet";
@@ -39,7 +39,7 @@ class AlarmSheet extends Sheet {
     if (!a) return html`<div>${t("alarm.gone")}</div>`;
     const fact = (label: string, text: string | undefined): TemplateResult | typeof nothing => (text ? html`<dt>${label}</dt><dd>${text}</dd>` : nothing);
     const at = (text: string | undefined | null): string => (text ? stamp(instant(text)) : "");
-    return html`<div>${a.message || word(t, "level", a.level ?? a.type)}</div>
+    return html`<div>${alarmText(a)}</div>
       <dl class="facts">
         ${fact(t("alarm.state"), word(t, "alarmState", a.state))} ${fact(t("alarm.condition"), a.id)} ${fact(t("alarm.level"), a.level ? word(t, "level", a.level) : "")}
         ${fact(t("alarm.onset"), at(a.onset))} ${fact(t("alarm.time"), at(a.time))} ${fact(t("alarm.occurrence"), String(a.occurrence))}

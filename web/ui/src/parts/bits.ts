@@ -3,6 +3,7 @@
 import { html, nothing, svg, type TemplateResult } from "lit";
 import { age, decimals, fixed } from "../core/format";
 import { word } from "../core/i18n";
+import type { Alarm } from "../core/types";
 import { client, settings } from "./context";
 
 const shapes = [
@@ -75,6 +76,15 @@ export function gauge(i: number): TemplateResult | typeof nothing {
   return html`<svg class="gauge ${out ? "out" : ""}" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
     <rect class="track" width="100" height="10"></rect><rect class="mark" width=${width} height="10"></rect>
   </svg>`;
+}
+
+/** limits are the levels that say which limit was passed; the others say no more than that the alarm is active. */
+const limits = new Set(["HiHi", "Hi", "Lo", "LoLo", "RocHi", "RocLo"]);
+
+/** alarmText is what an alarm says: its message and the limit passed. */
+export function alarmText(a: Alarm): string {
+  const level = a.level !== undefined && limits.has(a.level) ? word(settings.t, "level", a.level) : "";
+  return [a.message || (level === "" ? a.type : ""), level].filter((s) => s !== "").join(" · ");
 }
 
 /** download hands a text to the user as a file. */

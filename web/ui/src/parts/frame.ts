@@ -5,7 +5,7 @@ import { isUnacked } from "../core/alarms";
 import { age, clock, instant } from "../core/format";
 import { word } from "../core/i18n";
 import type { Alarm } from "../core/types";
-import { priority } from "./bits";
+import { alarmText, priority } from "./bits";
 import { languageChoice, logo, themeButton } from "./choices";
 import { client, every, Part, settings } from "./context";
 import { duty, sorted, splitAreas } from "./pair";
@@ -116,8 +116,8 @@ export class App extends Part {
   }
 
   private cell(a: Alarm): TemplateResult {
-    return html`<a class="slot" href=${link("alarms", { id: a.id })} title=${alarmText(a)}>
-      ${priority(a.priority, isUnacked(a))}<span class="what">${alarmText(a)}</span><span class="when">${clock(instant(a.time ?? ""))}</span>
+    return html`<a class="slot" href=${link("alarms", { id: a.id })} title=${`${a.tag} · ${alarmText(a)}`}>
+      ${priority(a.priority, isUnacked(a))}<span class="what">${a.message ? alarmText(a) : `${a.tag} · ${alarmText(a)}`}</span><span class="when">${clock(instant(a.time ?? ""))}</span>
     </a>`;
   }
 
@@ -141,11 +141,6 @@ export class App extends Part {
         return html`<scada-overview></scada-overview>`;
     }
   }
-}
-
-/** alarmText is one line about an alarm: its message, or the tag and level when it has none. */
-export function alarmText(a: Alarm): string {
-  return a.message ? `${a.tag} · ${a.message}` : `${a.tag} · ${a.level ?? a.type}`;
 }
 
 customElements.define("scada-app", App);
