@@ -20,7 +20,7 @@ import (
 // Times of the supervisor.
 const (
 	watchEvery   = 500 * time.Millisecond
-	watchLimit   = 1500 * time.Millisecond // an answer to the watchdog later than this is none
+	watchLimit   = 1250 * time.Millisecond // an answer to the watchdog later than this is none
 	firstBackoff = 100 * time.Millisecond
 	lastBackoff  = time.Second
 )
