@@ -155,14 +155,20 @@ type handOver struct {
 }
 
 // longestOverlap returns the longest time in which the polling went back and forth: every device of the demo is polled
-// ten times a second, so two nodes that poll it at once take turns within much less than half a second.
+// ten times a second, so two nodes that poll it at once take turns within a tenth of a second. It is counted from the
+// first request of the node that had to stop to its last.
 func longestOverlap(turns []handOver) (longest time.Duration) {
 	for first := 0; first < len(turns); first++ {
 		last := first
-		for last+1 < len(turns) && turns[last+1].Time.Sub(turns[last].Time) < 500*time.Millisecond {
+		for last+1 < len(turns) && turns[last+1].Time.Sub(turns[last].Time) < 250*time.Millisecond {
 			last++
 		}
-		longest = max(longest, turns[last].Time.Sub(turns[first].Time))
+		for _, turn := range turns[first : last+1] {
+			if turn.To == turns[last].From {
+				longest = max(longest, turns[last].Time.Sub(turn.Time))
+				break
+			}
+		}
 		first = last
 	}
 	return longest
@@ -288,5 +294,24 @@ func (r *rig) history(node, tag string, to time.Time) []api.Sample {
 			return all
 		}
 		q.Set("cursor", h.Next)
+	}
+}
+
+func TestLongestOverlap(t *testing.T) {
+	at := func(ms int, from, to string) handOver {
+		return handOver{Time: time.UnixMilli(int64(ms)), From: from, To: to}
+	}
+	for _, c := range []struct {
+		turns []handOver
+		want  time.Duration
+	}{
+		{nil, 0},
+		{[]handOver{at(0, "a", "b"), at(5000, "b", "a"), at(9000, "a", "b")}, 0},                                     // take-overs
+		{[]handOver{at(0, "a", "b"), at(150, "b", "a"), at(190, "a", "b")}, 40 * time.Millisecond},                   // a woke up soon
+		{[]handOver{at(0, "b", "a"), at(30, "a", "b"), at(90, "b", "a"), at(130, "a", "b")}, 130 * time.Millisecond}, // a woke up late
+	} {
+		if got := longestOverlap(c.turns); got != c.want {
+			t.Errorf("%v: %s, want %s", c.turns, got, c.want)
+		}
 	}
 }
