@@ -60,12 +60,15 @@ func (a *area) uncovered(now time.Duration) []string {
 	mine, _ := a.machine.Role()
 	theirs := a.peerView().Role
 	if !a.machine.Contact(now) {
-		return nil // pairProblems says that
+		return []string{fmt.Sprintf("area %s: no answers of %s yet", a.name, a.n.cfg.Peer)}
 	}
 	switch {
 	case mine == role.Active && theirs == role.Standby:
 		if a.sub == nil || !a.sub.synced {
 			return []string{"the mirror of area " + a.name + " on " + a.n.cfg.Peer + " is not complete"}
+		}
+		if !a.peerView().Ready {
+			return []string{"area " + a.name + ": " + a.n.cfg.Peer + " does not report to be ready"}
 		}
 	case mine == role.Standby && theirs == role.Active:
 		if !a.mirror.synced {

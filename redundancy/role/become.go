@@ -9,7 +9,10 @@ func (m *Machine) enter(r Role, reason string) {
 	}
 	m.role, m.reason, m.changedAt = r, reason, m.last
 	m.claim, m.force, m.renewing = nil, nil, false
-	m.answered, m.heir, m.restarted = false, false, false
+	m.heir, m.restarted = false, false
+	if r != Active {
+		m.answered = false // what was heard before says nothing of this stint
+	}
 	m.missBase = m.last
 	m.joinUntil = never
 	m.idleSince, m.waiting = never, ""

@@ -25,7 +25,10 @@ func (m *Machine) Heard(now time.Duration, h Heard) []Action {
 	m.peerSeq, m.peer, m.heardAt, m.gone = h.Seq, h.View, now, ""
 	m.maxEpoch = max(m.maxEpoch, h.View.Epoch)
 	if h.View.Role == Active {
-		m.sawActive, m.rival = true, max(m.rival, h.View.Epoch)
+		m.sawActive, m.rival, m.restarted = true, max(m.rival, h.View.Epoch), false
+		if m.claim != nil && !m.claim.silent && !m.claim.pinned {
+			m.yield("is active already")
+		}
 	}
 	if h.Answer {
 		m.answer(now, h.View.Role == Active)
@@ -69,8 +72,7 @@ func (m *Machine) answer(now time.Duration, heir bool) {
 	m.asked, m.answerAt = never, never
 	m.isolated = false
 	if m.claim != nil && m.claim.silent && m.peer.Acting {
-		m.claim = nil
-		m.report(WhatRole, "%s: no take-over, %s answers again", m.role, m.cfg.Peer)
+		m.yield("answers again")
 	}
 	if m.role == Isolated {
 		m.becomeStandby(m.cfg.Peer + " answers again")
@@ -78,9 +80,18 @@ func (m *Machine) answer(now time.Duration, heir bool) {
 	}
 }
 
+// yield gives a claim up whose epoch is still being stored.
+func (m *Machine) yield(why string) {
+	m.claim = nil
+	m.report(WhatRole, "%s: no take-over, %s %s", m.role, m.cfg.Peer, why)
+}
+
 // renew runs the lease from the sending of the newest answer the peer echoed: the peer cannot take over before it has
 // missed answers for longer than that. It must have been told of this term and must not act itself.
 func (m *Machine) renew(h Heard) {
+	if h.View.Claiming && m.sw == nil {
+		return // it may be active before it hears of this term; during a switch it has merely prepared
+	}
 	if m.role != Active || h.View.Acting || h.View.Withhold || h.Echo <= m.changedAt {
 		return
 	}
