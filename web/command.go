@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"scada/web/api"
 )
 
@@ -15,7 +13,7 @@ func (c *client) handle(data []byte) *closeError {
 	if ce != nil {
 		return ce
 	}
-	var limit *rate.Limiter = c.control
+	limit := c.control
 	if verb == "ack" {
 		limit = c.acks
 	}

@@ -111,8 +111,11 @@ func (l *lockout) makeRoom(now time.Time) {
 			delete(l.byKey, key)
 		}
 	}
-	for key := range l.byKey { // all of them fresh: forget any one
-		if len(l.byKey) < maxLimited {
+	if len(l.byKey) < maxLimited {
+		return
+	}
+	for key := range l.byKey { // all of them fresh: forget half, so that not every newcomer searches
+		if len(l.byKey) < maxLimited/2 {
 			return
 		}
 		delete(l.byKey, key)

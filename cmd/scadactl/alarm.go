@@ -50,16 +50,16 @@ func (a *app) alarmList() *cobra.Command {
 
 func (a *app) alarmVerb(command, short string) *cobra.Command {
 	in := api.AlarmCommand{Command: command}
-	var for_ time.Duration
+	var period time.Duration
 	cmd := &cobra.Command{Use: command + " ID[@OCCURRENCE]…", Short: short, Args: cobra.MinimumNArgs(1)}
 	cmd.Flags().StringVarP(&in.Comment, "comment", "m", "", "for the journal")
 	if command == api.AlarmShelve {
-		cmd.Flags().DurationVar(&for_, "for", time.Hour, "how long")
+		cmd.Flags().DurationVar(&period, "for", time.Hour, "how long")
 		cmd.Flags().BoolVar(&in.OneShot, "one-shot", false, "until it has returned to normal")
 	}
 	cmd.RunE = a.ask(func(ctx context.Context, c *api.Client, cmd *cobra.Command, args []string) error {
 		if command == api.AlarmShelve && (!in.OneShot || cmd.Flags().Changed("for")) {
-			in.ForS = int64(for_ / time.Second)
+			in.ForS = int64(period / time.Second)
 		}
 		refs, err := alarmRefs(args)
 		if err != nil {

@@ -26,7 +26,6 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // plant is a backend with a little of everything, always the same.
 type plant struct {
-	mu      sync.Mutex
 	p       *web.Plant
 	role    string
 	alarms  *web.Feed[api.AlarmChange]

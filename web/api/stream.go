@@ -185,7 +185,10 @@ func (c *Client) attend(ctx context.Context, server string, sub any, handle func
 	if t, ok := c.http.Transport.(*http.Transport); ok {
 		d.NetDialContext, d.TLSClientConfig, d.Proxy = t.DialContext, t.TLSClientConfig, t.Proxy
 	}
-	conn, _, err := d.DialContext(ctx, "ws"+strings.TrimPrefix(server, "http")+"/api/v1/ws", nil)
+	conn, resp, err := d.DialContext(ctx, "ws"+strings.TrimPrefix(server, "http")+"/api/v1/ws", nil)
+	if resp != nil {
+		resp.Body.Close()
+	}
 	if err != nil {
 		return false, err
 	}
