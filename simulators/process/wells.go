@@ -5,7 +5,6 @@ type well struct {
 	start, reset, running, trip, door       bool
 	flow, level, pressure, current, quality float64
 	total, energy, speed                    float64
-	wasReset                                bool
 }
 
 func newWell(i int) well {
