@@ -25,7 +25,7 @@ const (
 	maxServers     = 10_000
 	maxConnections = 1024
 	maxLatency     = time.Minute
-	maxJournal     = 1 << 22 // requests
+	maxJournal     = 1 << 20 // requests
 	defaultJournal = 1 << 16
 )
 
