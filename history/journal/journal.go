@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Limits of the file.
@@ -85,12 +86,12 @@ func Open(path string, opts Options) (*Journal, error) {
 
 // explain gives the errors of bbolt that mean damage that name.
 func explain(err error) error {
-	for _, e := range []error{bbolt.ErrInvalid, bbolt.ErrChecksum, bbolt.ErrVersionMismatch} {
+	for _, e := range []error{bolterrors.ErrInvalid, bolterrors.ErrChecksum, bolterrors.ErrVersionMismatch} {
 		if errors.Is(err, e) {
 			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 	}
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bolterrors.ErrTimeout) {
 		return fmt.Errorf("another process has it open: %w", err)
 	}
 	return err
