@@ -105,6 +105,29 @@ func (r *rig) allGood(within time.Duration) {
 	}
 }
 
+// recovers waits until every tag is good and fresh again, at most as long as the longest pause between probes.
+func (r *rig) recovers() {
+	r.t.Helper()
+	for range 65 {
+		time.Sleep(time.Second)
+		if r.fresh() {
+			return
+		}
+	}
+	r.allGood(2*testPeriod + 50*time.Millisecond)
+}
+
+func (r *rig) fresh() bool {
+	r.sink.mu.Lock()
+	defer r.sink.mu.Unlock()
+	for _, s := range r.sink.last {
+		if !s.Quality.IsGood() || time.Now().UnixNano()-s.Time > int64(2*testPeriod+50*time.Millisecond) {
+			return false
+		}
+	}
+	return true
+}
+
 func TestFirstScanAtOnceThenSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := plainDevice("plc", 1, 1, 0, 4)

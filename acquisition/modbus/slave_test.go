@@ -173,7 +173,8 @@ type slave struct {
 	lose     func(pdu []byte) bool // requests that are executed and not answered
 	maxConns int
 	idle     chan struct{}
-	line     chan func() // what a device on a serial line does, one after the other
+	replies  sync.WaitGroup // on their way
+	line     chan func()    // what a device on a serial line does, one after the other
 }
 
 // work does what is on the line until stop.
@@ -243,6 +244,9 @@ func (s *slave) stop() {
 	for _, c := range s.conns {
 		c.Close()
 	}
+	s.mu.Unlock()
+	s.replies.Wait()
+	s.mu.Lock()
 }
 
 func (s *slave) serve(c *memConn) {
@@ -336,7 +340,11 @@ func (s *slave) request(c *memConn, adu []byte) {
 		s.line <- func() { time.Sleep(s.latency); reply() }
 		return
 	}
-	time.AfterFunc(s.latency, reply)
+	s.replies.Add(1)
+	time.AfterFunc(s.latency, func() {
+		defer s.replies.Done()
+		reply()
+	})
 }
 
 func (s *slave) frame(adu []byte, unit byte, pdu []byte) []byte {
