@@ -104,7 +104,7 @@ func (g *gate) drop() {
 
 // reset makes the close of a TCP connection a reset.
 func reset(c net.Conn) {
-	if t, ok := c.(*net.TCPConn); ok {
+	if t, ok := c.(interface{ SetLinger(int) error }); ok {
 		_ = t.SetLinger(0) // without it the client sees an orderly end: a milder fault
 	}
 }

@@ -99,7 +99,12 @@ func none() []byte {
 
 func rawChannel(t testing.TB, f *fixture) *raw {
 	t.Helper()
-	r := dial(t, f)
+	return openRaw(t, dial(t, f))
+}
+
+// openRaw opens a channel without security.
+func openRaw(t testing.TB, r *raw) *raw {
+	t.Helper()
 	r.write(t, hello())
 	r.frame(t)
 	open := &ua.OpenSecureChannelRequest{RequestHeader: r.header(), SecurityMode: ua.MessageSecurityModeNone, RequestedLifetime: 3600000}
@@ -159,8 +164,15 @@ func (r *raw) call(t testing.TB, req ua.Request) ua.StatusCode {
 // rawSession logs in anonymously.
 func rawSession(t testing.TB, f *fixture) *raw {
 	t.Helper()
-	r := rawChannel(t, f)
-	create, ok := r.exchange(t, &ua.CreateSessionRequest{ClientDescription: &ua.ApplicationDescription{ApplicationName: ua.NewLocalizedText("raw")}}).(*ua.CreateSessionResponse)
+	return loginRaw(t, rawChannel(t, f), 0)
+}
+
+// loginRaw logs in on a channel and asks for a session timeout in ms.
+func loginRaw(t testing.TB, r *raw, timeout float64) *raw {
+	t.Helper()
+	create, ok := r.exchange(t, &ua.CreateSessionRequest{
+		ClientDescription: &ua.ApplicationDescription{ApplicationName: ua.NewLocalizedText("raw")}, RequestedSessionTimeout: timeout,
+	}).(*ua.CreateSessionResponse)
 	if !ok {
 		t.Fatal("no session")
 	}

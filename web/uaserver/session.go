@@ -59,6 +59,7 @@ func (s *Server) unbind(x *session) {
 	}
 	if x.conn.sessions.Add(-1) == 0 && x.conn.ch != nil {
 		x.conn.ch.SetActive(false)
+		x.conn.since = time.Now()
 	}
 	x.conn = nil
 }
