@@ -3,6 +3,7 @@ package redundancy
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"scada/redundancy/role"
@@ -132,14 +133,14 @@ func (a *area) report(act role.Action) {
 	if act.What == role.WhatRole {
 		a.since = time.Now()
 	}
-	a.n.log.Info("The pair's state changed", "area", a.name, "what", act.What, "role", r.String(), "epoch", epoch, "reason", act.Reason)
+	a.n.note(slog.LevelInfo, "The pair's state changed", "area", a.name, "what", act.What, "role", r.String(), "epoch", epoch, "reason", act.Reason)
 	a.n.event(a.name, act.What, act.Reason, epoch)
 }
 
 func (a *area) persist(epoch uint64) {
 	err := a.n.store.setEpoch(a.name, epoch)
 	if err != nil {
-		a.n.log.Error("The epoch cannot be stored", "area", a.name, "epoch", epoch, "error", err)
+		a.n.note(slog.LevelError, "The epoch cannot be stored", "area", a.name, "epoch", epoch, "error", err)
 	}
 	a.input(func(now time.Duration) []role.Action { return a.machine.Persisted(now, epoch, err) })
 }
@@ -152,7 +153,7 @@ func (a *area) remember(epoch uint64) {
 	a.stored = epoch
 	a.enqueue(func() {
 		if err := a.n.store.setEpoch(a.name, epoch); err != nil {
-			a.n.log.Error("The peer's epoch cannot be stored", "area", a.name, "epoch", epoch, "error", err)
+			a.n.note(slog.LevelError, "The peer's epoch cannot be stored", "area", a.name, "epoch", epoch, "error", err)
 		}
 	})
 }
@@ -182,7 +183,7 @@ func (a *area) begin(act role.Action) {
 
 func (a *area) activated(act role.Action, err error) {
 	if err != nil {
-		a.n.log.Error("The area could not be activated", "area", a.name, "epoch", act.Term.Epoch, "error", err)
+		a.n.note(slog.LevelError, "The area could not be activated", "area", a.name, "epoch", act.Term.Epoch, "error", err)
 	}
 	a.n.mu.Lock()
 	defer a.n.mu.Unlock()

@@ -2,6 +2,7 @@ package redundancy
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"scada/redundancy/role"
@@ -42,7 +43,7 @@ func (p *peer) setDigest(n *Node, digest string) {
 		if differs {
 			text = fmt.Sprintf("%s has another configuration: digest %.12s, here %.12s", n.cfg.Peer, digest, n.cfg.Digest)
 		}
-		n.log.Warn("The configurations were compared", "equal", !differs)
+		n.note(slog.LevelWarn, "The configurations were compared", "equal", !differs)
 		n.event("", EventPeer, text, 0)
 	}
 }
@@ -58,7 +59,7 @@ func (p *peer) watch(n *Node) {
 	if !reachable {
 		text = n.cfg.Peer + " is not heard any more"
 	}
-	n.log.Info("The peer's presence changed", "reachable", reachable)
+	n.note(slog.LevelInfo, "The peer's presence changed", "reachable", reachable)
 	n.event("", EventPeer, text, 0)
 }
 

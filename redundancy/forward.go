@@ -47,7 +47,7 @@ func (n *Node) Forward(ctx context.Context, area string, payload []byte) ([]byte
 		delete(n.pending, id)
 		n.mu.Unlock()
 	}()
-	if err := l.send(wire.Command{ID: id, Key: key, Payload: payload}, n.patience()); err != nil {
+	if err := l.send(wire.Command{ID: id, Key: key, Payload: payload}, streamTimeout); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoPeer, err)
 	}
 	select {

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -151,7 +152,7 @@ func (n *Node) refuse(why string) {
 	defer n.mu.Unlock()
 	if n.peer.refused != why {
 		n.peer.refused = why
-		n.log.Warn("A peer was refused", "reason", why)
+		n.note(slog.LevelWarn, "A peer was refused", "reason", why)
 		n.event("", EventPeer, "a peer was refused: "+why, 0)
 	}
 }
@@ -188,7 +189,7 @@ func (n *Node) outlive(known uint64) {
 	}
 	inc, err := n.store.nextIncarnation(known + 1)
 	if err != nil {
-		n.log.Error("The incarnation cannot be stored", "error", err)
+		n.note(slog.LevelError, "The incarnation cannot be stored", "error", err)
 	}
 	n.identity.incarnation = inc
 	for l := range n.links {
@@ -224,7 +225,7 @@ func (n *Node) accept(p *path, listener net.Listener) {
 			return
 		}
 		if err != nil {
-			n.log.Warn("A connection could not be accepted", "path", p.Name, "error", err)
+			n.note(slog.LevelWarn, "A connection could not be accepted", "path", p.Name, "error", err)
 			select {
 			case <-n.work.Done():
 			case <-time.After(n.cfg.Heartbeat):
@@ -253,7 +254,7 @@ func (n *Node) serve(p *path, raw net.Conn, greeted func()) {
 	greeted()
 	if err != nil {
 		_ = raw.Close()
-		n.log.Debug("A connection was turned away", "path", p.Name, "error", err)
+		n.note(slog.LevelDebug, "A connection was turned away", "path", p.Name, "error", err)
 		return
 	}
 	defer n.drop(l)

@@ -56,7 +56,9 @@ func TestRealSockets(t *testing.T) {
 			}
 		}
 	}
-	await("the pair is ready", func() bool { return nodes["a"].Status().FailoverReady && nodes["b"].Status().FailoverReady && hosts["a"].isActive() })
+	await("the pair is ready", func() bool {
+		return nodes["a"].Status().FailoverReady && nodes["b"].Status().FailoverReady && hosts["a"].isActive()
+	})
 	if err := nodes["a"].Switch(t.Context(), "main", "test"); err != nil {
 		t.Error(err)
 	}

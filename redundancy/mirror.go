@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"scada/redundancy/role"
@@ -51,7 +52,7 @@ func (a *area) follow(ctx context.Context) {
 			err := a.followOnce(ctx, p)
 			if text := plain(err); text != told && ctx.Err() == nil {
 				told = text
-				a.n.log.Info("The stream from the active ended", "area", a.name, "path", p.Name, "reason", text)
+				a.n.note(slog.LevelInfo, "The stream from the active ended", "area", a.name, "path", p.Name, "reason", text)
 			}
 		}
 		select {
@@ -266,7 +267,7 @@ func (a *area) follows(how string) {
 	}
 	a.mirror.synced = true
 	a.refresh()
-	a.n.log.Info("The mirror is complete", "area", a.name, "epoch", a.mirror.epoch, "how", how)
+	a.n.note(slog.LevelInfo, "The mirror is complete", "area", a.name, "epoch", a.mirror.epoch, "how", how)
 	a.n.event(a.name, EventMirror, "the mirror is complete: "+how, a.mirror.epoch)
 }
 

@@ -261,6 +261,11 @@ func (n *Node) leave() {
 	n.sayGoodbye()
 }
 
+// note logs from the goroutine of the events: a log that blocks must not hold the heartbeats up.
+func (n *Node) note(level slog.Level, message string, attrs ...any) {
+	n.events.put(happening{log: func() { n.log.Log(context.Background(), level, message, attrs...) }})
+}
+
 func (n *Node) event(area, what, reason string, epoch uint64) {
 	n.events.add(Event{Time: time.Now(), Area: area, What: what, Reason: reason, Epoch: epoch})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"syscall"
 	"time"
@@ -191,7 +192,7 @@ func (n *Node) serveBeats(p *path, l *link) {
 			err = n.understand(p, l, m)
 		}
 		if err != nil {
-			n.log.Debug("A heartbeat connection ended", "path", p.Name, "error", err)
+			n.note(slog.LevelDebug, "A heartbeat connection ended", "path", p.Name, "error", err)
 			return
 		}
 	}
@@ -219,10 +220,10 @@ func (p *path) watch(now time.Duration) {
 	}
 	p.up, p.told = up, true
 	if up {
-		p.n.log.Info("A path is up", "path", p.Name)
+		p.n.note(slog.LevelInfo, "A path is up", "path", p.Name)
 		p.n.event("", EventPath, fmt.Sprintf("path %s is up", p.Name), 0)
 		return
 	}
-	p.n.log.Warn("A path is down", "path", p.Name, "problem", p.problem)
+	p.n.note(slog.LevelWarn, "A path is down", "path", p.Name, "problem", p.problem)
 	p.n.event("", EventPath, fmt.Sprintf("path %s is down", p.Name), 0)
 }

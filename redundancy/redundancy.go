@@ -19,8 +19,8 @@
 //
 // Host.Health is called by the node's main goroutine once per heartbeat and must not block: return a stored value.
 //
-// Options.Event is called by one goroutine in order of the events; while it blocks, further events queue, and beyond
-// [MaxEvents] the oldest are dropped and counted.
+// Options.Event and Options.Log are used by one goroutine in order of the events; while it blocks, further ones queue, and
+// beyond [MaxEvents] the oldest are dropped and counted.
 //
 // The methods of Node may be called from any goroutine at any time, also from inside a host call. None blocks but
 // WaitDurable, Forward and Switch, which end with their context.

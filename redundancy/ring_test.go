@@ -107,8 +107,8 @@ func TestEventsAreDroppedOldestFirst(t *testing.T) {
 	for i := range MaxEvents + 3 {
 		e.add(Event{What: EventRole, Epoch: uint64(i)})
 	}
-	for _, ev := range e.take() {
-		e.receive(ev)
+	for _, h := range e.take() {
+		e.tell(h)
 	}
 	if len(got) != MaxEvents+1 || got[0].What != EventDropped || got[1].Epoch != 3 || e.lost() != 3 {
 		t.Errorf("%d events, first %+v, lost %d", len(got), got[0], e.lost())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"scada/redundancy/role"
@@ -102,7 +103,7 @@ func (a *area) unsubscribe(s *subscriber, why error) {
 	if a.sub == s {
 		a.closeSubscriber()
 	}
-	a.n.log.Info("The standby's stream ended", "area", a.name, "reason", plain(why))
+	a.n.note(slog.LevelInfo, "The standby's stream ended", "area", a.name, "reason", plain(why))
 	a.n.event(a.name, EventMirror, "the stream to "+a.n.cfg.Peer+" ended", s.epoch)
 }
 
@@ -238,7 +239,7 @@ func (a *area) applied(s *subscriber, m wire.Applied) {
 	}
 	if !s.synced {
 		s.synced = true
-		a.n.log.Info("The standby follows the stream", "area", a.name, "epoch", s.epoch, "applied", m.Applied)
+		a.n.note(slog.LevelInfo, "The standby follows the stream", "area", a.name, "epoch", s.epoch, "applied", m.Applied)
 		a.n.event(a.name, EventMirror, a.n.cfg.Peer+" follows the stream", s.epoch)
 	}
 	s.applied, s.durable = max(s.applied, m.Applied), max(s.durable, m.Durable)

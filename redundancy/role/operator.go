@@ -19,6 +19,7 @@ func (m *Machine) takeByForce(reason string) error {
 		return fmt.Errorf("%w: the role is %s", ErrRefused, m.role)
 	case m.role == Active && m.Contact(m.last):
 		m.pinned = true
+		m.report(WhatOperator, "an operator chose this node, which is active already: %s", reason)
 		return nil
 	case m.role == Active:
 		m.solo, m.term.Confirmed, m.pinned = true, true, true
