@@ -17,7 +17,7 @@ const pump = (x: number, y: number, prefix: string, name: string): SVGTemplateRe
   ${name === "" ? svg`` : svg`<text class="m-name" x=${x} y=${y + 32} text-anchor="middle">${name}</text><g data-alarms="${prefix}/" transform="translate(${x + 12} ${y - 28})"></g>`}`;
 
 /** valve is two triangles: filled when it is not closed. */
-const valve = (x: number, y: number, tag: string, name: string): SVGTemplateResult => svg`<g class="m-equip" data-tag=${tag} data-show="open" role="button" tabindex="0" transform="translate(${x} ${y})">
+const valve = (x: number, y: number, tag: string, name: string): SVGTemplateResult => svg`<g class="m-equip m-valve" data-tag=${tag} data-show="open" role="button" tabindex="0" transform="translate(${x} ${y})">
     <path d="M-14 -10 L0 0 L-14 10 Z M14 -10 L0 0 L14 10 Z"></path></g>
   <text class="m-name" x=${x} y=${y - 16} text-anchor="middle">${name}</text>`;
 
