@@ -206,7 +206,7 @@ func testAggregates(t *testing.T, whole bool) {
 		s.MarkGap(g.Scope, g.From, g.To, g.Reason)
 	}
 	s.MarkGap(history.Scope{Area: "other"}, base.UnixNano(), base.Add(time.Hour).UnixNano(), "not ours")
-	for range 1000 {
+	for range 600 {
 		d := defs[r.IntN(len(defs))]
 		if d.Type == tag.TypeString {
 			continue
@@ -216,7 +216,7 @@ func testAggregates(t *testing.T, whole bool) {
 			from = from / int64(time.Minute) * int64(time.Minute)
 		}
 		step := []time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, time.Duration(1 + r.Int64N(int64(time.Hour)))}[r.IntN(6)]
-		to := from + r.Int64N(min(60*int64(step), int64(time.Hour)))
+		to := from + r.Int64N(min(12*int64(step), int64(time.Hour)))
 		kind := history.Kind(r.IntN(int(history.WorstQuality)))
 		got, err := s.Aggregate(context.Background(), d.Name, from, to, step, kind)
 		if err != nil {

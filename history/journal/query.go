@@ -19,7 +19,7 @@ import (
 
 // maxScan is how many entries one page looks at. A page may therefore be short or empty and still have a Next: whoever
 // wants all goes on until Next is empty.
-const maxScan = 20_000
+const maxScan = MaxPage
 
 // Query returns one page of the chosen entries in the order of time.
 func (j *Journal) Query(q Query) (Page, error) {
