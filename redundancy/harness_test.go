@@ -164,6 +164,7 @@ type pair struct {
 	t      *testing.T
 	net    *memnet.Network
 	config func(node string, c *redundancy.Config)
+	says   func(node string) role.Verdict // the witness, if any
 	dirs   map[string]string
 	hosts  map[string]*fakeHost
 	nodes  map[string]*redundancy.Node
@@ -212,7 +213,11 @@ func (p *pair) start(name string) {
 	if p.config != nil {
 		p.config(name, &c)
 	}
-	n, err := redundancy.New(redundancy.Options{Config: c, Host: h, Dial: p.net.Host(name).Dial, Listen: p.net.Host(name).Listen,
+	var w redundancy.Witness
+	if p.says != nil {
+		w = witness(func() role.Verdict { return p.says(name) })
+	}
+	n, err := redundancy.New(redundancy.Options{Config: c, Host: h, Witness: w, Dial: p.net.Host(name).Dial, Listen: p.net.Host(name).Listen,
 		Event: func(e redundancy.Event) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -233,6 +238,10 @@ func (p *pair) start(name string) {
 		}
 	}
 }
+
+type witness func() role.Verdict
+
+func (w witness) Ask(context.Context, string) role.Verdict { return w() }
 
 func (p *pair) stop(name string) {
 	if end := p.end[name]; end != nil {

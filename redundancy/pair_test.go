@@ -350,6 +350,64 @@ func TestEpochSurvivesRestart(t *testing.T) {
 	})
 }
 
+func TestWitness(t *testing.T) {
+	bubble(t, func(t *testing.T, p *pair) {
+		verdict := map[string]role.Verdict{"a": role.Unknown, "b": role.PeerAlive}
+		p.says = func(node string) role.Verdict { return verdict[node] }
+		p.startBoth()
+		p.cut()
+		time.Sleep(5 * time.Second)
+		p.expect("a", role.Active)
+		if got := p.area("b"); got.Role != role.Standby || !strings.Contains(got.Reason, "the witness says that a is alive") {
+			t.Errorf("b is %s: %s", got.Role, got.Reason)
+		}
+		p.heal()
+		time.Sleep(3 * time.Second)
+		p.net.Power("a", false)
+		verdict["b"] = role.PeerDead
+		time.Sleep(2 * time.Second)
+		p.expect("b", role.Active)
+		if got := p.area("b"); !got.Confirmed || !got.Solo {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestTooManyCommandsAndTooLong(t *testing.T) {
+	bubble(t, func(t *testing.T, p *pair) {
+		p.startBoth()
+		b := p.nodes["b"]
+		results := make(chan error, redundancy.MaxCommands)
+		for range redundancy.MaxCommands {
+			go func() {
+				_, err := b.Forward(t.Context(), "main", []byte("hang"))
+				results <- err
+			}()
+		}
+		time.Sleep(time.Second)
+		if _, err := b.Forward(t.Context(), "main", []byte("open")); err == nil || !strings.Contains(err.Error(), "more than 64 commands") {
+			t.Errorf("one command too many: %v", err)
+		}
+		if err := b.Switch(t.Context(), "main", "ends them"); err != nil {
+			t.Error(err)
+		}
+		for range redundancy.MaxCommands {
+			if err := <-results; err == nil {
+				t.Error("a command outlived the role")
+			}
+		}
+		if _, err := b.Forward(t.Context(), "main", make([]byte, redundancy.MaxCommand+1)); !errors.Is(err, redundancy.ErrRefused) {
+			t.Errorf("a command too long: %v", err)
+		}
+		defer func() {
+			if recover() == nil {
+				t.Error("a record too long was accepted")
+			}
+		}()
+		b.Publish("main", redundancy.Record{Payload: make([]byte, redundancy.MaxRecord+1)})
+	})
+}
+
 func TestForcedTake(t *testing.T) {
 	bubble(t, func(t *testing.T, p *pair) {
 		p.startBoth()
@@ -368,71 +426,6 @@ func TestForcedTake(t *testing.T) {
 		time.Sleep(time.Second)
 		p.expect("a", role.Maintenance)
 	})
-}
-
-func TestStrangersAndGarbage(t *testing.T) {
-	bubble(t, func(t *testing.T, p *pair) {
-		p.startBoth()
-		for _, garbage := range []string{"GET / HTTP/1.1\r\n\r\n", "\x00\x00\x00\x00", "\xff\xff\xff\xff", "\x05\x00\x00\x00hello", ""} {
-			c, err := p.net.Host("x").Dial(t.Context(), "tcp", "127.0.0.1:7401")
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, _ = c.Write([]byte(garbage))
-			_ = c.SetReadDeadline(time.Now().Add(time.Minute))
-			start := time.Now()
-			if n, err := c.Read(make([]byte, 100)); n > 0 || err == nil {
-				t.Errorf("%q was answered", garbage)
-			}
-			if time.Since(start) > 5*time.Second {
-				t.Errorf("%q was borne for %v", garbage, time.Since(start))
-			}
-			_ = c.Close()
-		}
-		for range 3 * redundancy.MaxStrangers { // silent callers must not keep the peer out
-			c, err := p.net.Host("x").Dial(t.Context(), "tcp", "127.0.0.1:7401")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = c.Close() }()
-		}
-		time.Sleep(5 * time.Second)
-		p.expect("a", role.Active)
-		if st := p.nodes["b"].Status(); !st.FailoverReady {
-			t.Error(st.NotReady)
-		}
-	})
-}
-
-func TestRefusesToStart(t *testing.T) {
-	good := redundancy.Config{Project: "p", Digest: "d", Self: "a", Peer: "b", DataDir: t.TempDir(),
-		Areas:     []redundancy.Area{{Name: "main", Primary: "a"}},
-		Paths:     []redundancy.Path{{Name: "lan", Listen: "127.0.0.1:7401", Peer: "127.0.0.1:7402"}},
-		Heartbeat: 100 * time.Millisecond, Misses: 5}
-	if _, err := redundancy.New(redundancy.Options{Config: good, Host: newHost("a")}); err != nil {
-		t.Fatal(err)
-	}
-	tests := map[string]func(c *redundancy.Config){
-		"not a loopback address": func(c *redundancy.Config) {
-			c.Paths = []redundancy.Path{{Name: "lan", Listen: "10.0.0.1:7401", Peer: "127.0.0.1:7402"}}
-		},
-		"heartbeat 19ms":          func(c *redundancy.Config) { c.Heartbeat = 19 * time.Millisecond },
-		"heartbeat 11s":           func(c *redundancy.Config) { c.Heartbeat = 11 * time.Second },
-		"misses 21":               func(c *redundancy.Config) { c.Misses = 21 },
-		"0 paths":                 func(c *redundancy.Config) { c.Paths = nil },
-		"no project":              func(c *redundancy.Config) { c.Project = "" },
-		"not a node of the pair":  func(c *redundancy.Config) { c.Areas = []redundancy.Area{{Name: "main", Primary: "c"}} },
-		"two nodes with differ":   func(c *redundancy.Config) { c.Peer = "a"; c.Areas[0].Primary = "a" },
-		"nameless or there twice": func(c *redundancy.Config) { c.Areas = append(c.Areas, c.Areas[0]) },
-	}
-	for want, change := range tests {
-		c := good
-		c.Areas = slices.Clone(good.Areas)
-		change(&c)
-		if _, err := redundancy.New(redundancy.Options{Config: c, Host: newHost("a")}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("want an error with %q, got %v", want, err)
-		}
-	}
 }
 
 func TestCrossedAreas(t *testing.T) {
