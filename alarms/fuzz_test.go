@@ -89,7 +89,7 @@ func FuzzPair(f *testing.F) {
 
 // TestRandomStories is FuzzPair with seeds; ALARM_SEEDS asks for more of them.
 func TestRandomStories(t *testing.T) {
-	seeds := 150
+	seeds := 60
 	if n, err := strconv.Atoi(os.Getenv("ALARM_SEEDS")); err == nil {
 		seeds = n
 	}
