@@ -103,13 +103,26 @@ type fixture struct {
 	stop  func()
 }
 
-func start(t testing.TB, p *plant, change func(*uaserver.Config)) *fixture {
+// identities are made once for all tests: making a key takes longer than most of them.
+var identities sync.Map
+
+func certificateOf(t testing.TB, uri string) *uaserver.Identity {
 	t.Helper()
-	dir := t.TempDir()
-	identity, err := uaserver.LoadOrCreateCertificate(dir, "urn:test:a", []string{"localhost", "127.0.0.1"})
+	if id, ok := identities.Load(uri); ok {
+		return id.(*uaserver.Identity)
+	}
+	id, err := uaserver.LoadOrCreateCertificate(t.TempDir(), uri, []string{"localhost", "127.0.0.1"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	identities.Store(uri, id)
+	return id
+}
+
+func start(t testing.TB, p *plant, change func(*uaserver.Config)) *fixture {
+	t.Helper()
+	dir := t.TempDir()
+	identity := certificateOf(t, "urn:test:a")
 	trust, err := uaserver.OpenTrustList(dir, true)
 	if err != nil {
 		t.Fatal(err)
@@ -183,10 +196,7 @@ func (f *fixture) tryConnect(t testing.TB, opts ...opcua.Option) (*opcua.Client,
 // secure gives the options for a policy, with a client certificate, and a log-in if there is a user.
 func (f *fixture) secure(t testing.TB, policy string, mode ua.MessageSecurityMode, user, password string) []opcua.Option {
 	t.Helper()
-	id, err := uaserver.LoadOrCreateCertificate(t.TempDir(), "urn:test:client", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	id := certificateOf(t, "urn:test:client")
 	endpoints, err := opcua.GetEndpoints(limited(t), f.url)
 	if err != nil {
 		t.Fatal(err)
