@@ -319,6 +319,35 @@ func TestSecondEndpoint(t *testing.T) {
 		r.start()
 		time.Sleep(50 * time.Millisecond)
 		r.allGood(50 * time.Millisecond)
+		for _, u := range r.sink.history() {
+			if !u.Quality.IsGood() {
+				t.Errorf("tag %d was %v although the second path works", u.Tag, u.Quality)
+			}
+		}
+		if got := r.sink.settled["plc"]; len(got) != 1 || got[0] != nil {
+			t.Errorf("settled: %v", got)
+		}
+		r.slave.mu.Lock()
+		r.slave.refuse = errors.New("connection refused")
+		for _, c := range r.slave.conns {
+			c.reset()
+		}
+		dials := r.slave.dials
+		r.slave.mu.Unlock()
+		time.Sleep(50 * time.Second)
+		r.slave.mu.Lock()
+		n := r.slave.dials - dials
+		r.slave.mu.Unlock()
+		if n < 40 || n > 60 { // a round a second, not a storm
+			t.Errorf("%d attempts in 50 s", n)
+		}
+		if q := r.sink.qualities(); q[tag.UncertainNoCommunicationLastUsable] != 15 {
+			t.Errorf("qualities: %v", q)
+		}
+		r.slave.mu.Lock()
+		r.slave.refuse = nil
+		r.slave.mu.Unlock()
+		r.recovers()
 		r.stop()
 	})
 }

@@ -89,7 +89,8 @@ func (c *Channel) open(ctx context.Context, ep endpoint, timeout time.Duration) 
 
 // waitBackoff waits for the next attempt. Operator writes that come in meanwhile are refused: there is no device.
 func (s *session) waitBackoff() bool {
-	if s.backoff == 0 {
+	if s.backoff == 0 || s.atOnce {
+		s.atOnce = false
 		return s.ctx.Err() == nil
 	}
 	timer := time.NewTimer(s.backoff)
@@ -106,19 +107,21 @@ func (s *session) waitBackoff() bool {
 	}
 }
 
-// connectFailed records a failed attempt: nobody on this channel can be reached. The next attempt is at the next endpoint.
+// connectFailed records a failed attempt. The other endpoints are tried at once; when all have failed, nobody on this
+// channel can be reached, and the next round waits.
 func (s *session) connectFailed(err error) {
 	if s.failedAt == 0 {
 		s.failedAt = s.now
+	}
+	if s.which = (s.which + 1) % len(s.c.endpoints); s.which != s.round {
+		s.atOnce = true
+		return
 	}
 	ceiling := patientBackoff
 	if s.now-s.failedAt > int64(patience) {
 		ceiling = lastBackoff
 	}
 	s.backoff = min(max(firstBackoff, 2*s.backoff), ceiling)
-	if s.which = (s.which + 1) % len(s.c.endpoints); s.which != 0 {
-		s.backoff = 0 // the other path at once
-	}
 	if s.op != nil {
 		s.op.interrupted(err)
 		s.op = nil
@@ -185,7 +188,7 @@ func (s *session) good() {
 	if s.useful {
 		return
 	}
-	s.useful, s.backoff, s.failedAt = true, 0, 0
+	s.useful, s.backoff, s.failedAt, s.round = true, 0, 0, s.which
 	if !s.up {
 		s.up = true
 		s.c.log.Info("channel up", "endpoint", s.ep.address)

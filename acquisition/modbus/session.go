@@ -30,6 +30,8 @@ type session struct {
 	conn      stream
 	ep        endpoint
 	which     int           // endpoint in use
+	round     int           // endpoint a round of attempts begins with: the last that was good
+	atOnce    bool          // the next attempt does not wait
 	backoff   time.Duration // before the next attempt to connect
 	connected uint64        // times
 	failedAt  int64         // when attempts to connect began to fail
