@@ -21,7 +21,7 @@ type hub struct {
 	s        *Server
 	start    string // random: tells one run of the server from another
 	upgrader websocket.Upgrader
-	buffers  sync.Pool // *[]live.Change
+	buffers  sync.Pool // of *frameBuffer
 
 	reading sync.Mutex // one refresh at a time: an older reading must not replace a newer one
 
@@ -49,6 +49,12 @@ type view struct {
 	deviceAt  time.Time
 }
 
+// frameBuffer is the memory to make one frame in.
+type frameBuffer struct {
+	changes []live.Change
+	encoded []byte
+}
+
 // changeBatch is how many changes are taken from the table at once.
 const changeBatch = 32 << 10
 
@@ -56,7 +62,7 @@ func newHub(s *Server) *hub {
 	raw := make([]byte, 8)
 	rand.Read(raw)
 	h := &hub{s: s, start: hex.EncodeToString(raw), clients: map[*client]struct{}{}}
-	h.buffers.New = func() any { b := make([]live.Change, 0, 1024); return &b }
+	h.buffers.New = func() any { return &frameBuffer{} }
 	h.upgrader = websocket.Upgrader{Subprotocols: []string{subprotocol}, CheckOrigin: s.originAllowed,
 		WriteBufferPool: &sync.Pool{}, HandshakeTimeout: headerTimeout}
 	return h

@@ -26,13 +26,13 @@ func BenchmarkFrameOf10000Changes(b *testing.B) {
 	w := &writer{client: newClient(s.hub, nil, principal{})}
 	sub := &subscription{id: 1, ask: subMessage{Glob: "**"}}
 	sub.resolve(v)
-	n := 0
+	n, buf := 0, &frameBuffer{}
 	for b.Loop() {
 		sub.cursor = 0
-		fr, _ := w.collect(sub, v)
-		w.buffer = appendFrame(w.buffer[:0], fr)
+		fr, _ := w.collect(sub, v, &buf.changes)
+		buf.encoded = appendFrame(buf.encoded[:0], fr)
 		n += len(fr.changes)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/value")
-	b.SetBytes(int64(len(w.buffer)))
+	b.SetBytes(int64(len(buf.encoded)))
 }

@@ -22,7 +22,6 @@ type writer struct {
 	alarms         <-chan struct{}
 	journal        <-chan struct{}
 	last           uint16 // subscription served last, so that each gets its turn
-	buffer         []byte
 }
 
 // write sends until the connection ends. It alone writes to the connection.
@@ -193,15 +192,14 @@ func (w *writer) sendData(v view) (time.Time, bool) {
 				next = soonest(next, time.Unix(1, 0)) // due at any change
 				continue
 			}
-			f, ok := w.collect(s, v)
-			next = soonest(next, s.due)
+			told, ok := w.sendNext(s, v)
 			if !ok {
-				continue
-			}
-			if !w.sendFrame(f) {
 				return time.Time{}, false
 			}
-			w.last, sent = s.id, true
+			next = soonest(next, s.due)
+			if told {
+				w.last, sent = s.id, true
+			}
 		}
 		if !sent {
 			return next, true
@@ -239,30 +237,41 @@ func (w *writer) credit() bool {
 	return w.sent-w.acked < maxInFlight
 }
 
-// collect takes what changed since the subscription's last frame. It returns false when that is nothing to tell.
-func (w *writer) collect(s *subscription, v view) (frame, bool) {
-	buf := w.h.buffers.Get().(*[]live.Change)
+// sendNext sends one frame of the subscription, if there is something to tell. The memory for it is shared by all sockets: it is needed
+// for moments only, and 500 clients with 10,000 tags each would hold 400 MB of it.
+func (w *writer) sendNext(s *subscription, v view) (told, ok bool) {
+	buf := w.h.buffers.Get().(*frameBuffer)
 	defer w.h.buffers.Put(buf)
+	f, told := w.collect(s, v, &buf.changes)
+	if !told {
+		return false, true
+	}
+	return true, w.sendFrame(f, &buf.encoded)
+}
+
+// collect takes what changed since the subscription's last frame into *buf. It returns false when that is nothing to tell.
+func (w *writer) collect(s *subscription, v view, buf *[]live.Change) (frame, bool) {
 	f := frame{kind: kindDelta, sub: s.id, epoch: v.epoch}
 	if s.snapshot {
 		f.kind = kindSnapshot
 	}
+	f.changes = (*buf)[:0]
 	for !f.more {
-		batch, next := v.plant.Live.Since((*buf)[:0], s.cursor, changeBatch)
-		*buf = batch
-		for i, c := range batch {
-			if s.tags.has(c.Tag) {
-				if !f.take(c) {
-					f.more = true
-					break
-				}
+		kept := len(f.changes)
+		batch, next := v.plant.Live.Since(f.changes, s.cursor, kept+changeBatch)
+		f.changes, *buf = batch[:kept], batch // it may have moved as it grew
+		for i := kept; i < len(batch); i++ {
+			c := &batch[i]
+			if s.tags.has(c.Tag) && !f.take(c) {
+				f.more = true
+				break
 			}
 			s.cursor = c.Seq
-			if i == len(batch)-1 {
-				s.cursor = next
-			}
 		}
-		if len(batch) < changeBatch {
+		if f.more {
+			break
+		}
+		if s.cursor = next; len(batch)-kept < changeBatch {
 			break
 		}
 	}
@@ -275,8 +284,9 @@ func (w *writer) collect(s *subscription, v view) (frame, bool) {
 	return f, len(f.changes) > 0 || f.kind == kindSnapshot
 }
 
-// take adds a change unless the frame is full. Every frame takes at least one.
-func (f *frame) take(c live.Change) bool {
+// take adds a change unless the frame is full. Every frame takes at least one. Changes are taken from further up the
+// same array they are put into.
+func (f *frame) take(c *live.Change) bool {
 	text := 0
 	if needsText(c.Value) {
 		text = len(c.Value.Text())
@@ -284,12 +294,12 @@ func (f *frame) take(c live.Change) bool {
 	if len(f.changes) > 0 && (len(f.changes) >= maxFrameValues || f.text+text > maxFrameText) {
 		return false
 	}
-	f.changes = append(f.changes, c)
+	f.changes = append(f.changes, *c)
 	f.text += text
 	return true
 }
 
-func (w *writer) sendFrame(f frame) bool {
+func (w *writer) sendFrame(f frame, encoded *[]byte) bool {
 	w.mu.Lock()
 	w.sent++
 	f.number = w.sent
@@ -307,8 +317,8 @@ func (w *writer) sendFrame(f frame) bool {
 	if texts := f.texts(); len(texts) > 0 && !w.message(textMessage{T: "text", ID: f.sub, Frame: f.number, Values: texts}) {
 		return false
 	}
-	w.buffer = appendFrame(w.buffer[:0], f)
-	return w.raw(websocket.BinaryMessage, w.buffer)
+	*encoded = appendFrame((*encoded)[:0], f)
+	return w.raw(websocket.BinaryMessage, *encoded)
 }
 
 func (w *writer) message(m any) bool {
