@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -352,8 +353,16 @@ func TestEpochSurvivesRestart(t *testing.T) {
 
 func TestWitness(t *testing.T) {
 	bubble(t, func(t *testing.T, p *pair) {
-		verdict := map[string]role.Verdict{"a": role.Unknown, "b": role.PeerAlive}
-		p.says = func(node string) role.Verdict { return verdict[node] }
+		var dead atomic.Bool
+		p.says = func(node string) role.Verdict {
+			switch {
+			case node == "a":
+				return role.Unknown
+			case dead.Load():
+				return role.PeerDead
+			}
+			return role.PeerAlive
+		}
 		p.startBoth()
 		p.cut()
 		time.Sleep(5 * time.Second)
@@ -364,7 +373,7 @@ func TestWitness(t *testing.T) {
 		p.heal()
 		time.Sleep(3 * time.Second)
 		p.net.Power("a", false)
-		verdict["b"] = role.PeerDead
+		dead.Store(true)
 		time.Sleep(2 * time.Second)
 		p.expect("b", role.Active)
 		if got := p.area("b"); !got.Confirmed || !got.Solo {
