@@ -81,10 +81,10 @@ type stream struct {
 	size    int
 	changed chan struct{} // closed and replaced at every change
 
-	ended    bool  // the writer closed; EOF follows the last segment
-	broken   error // the writer is gone; reaches the reader like a segment without waiting for others
-	failed   error // for both sides, at once
-	unread   bool  // the reader closed: further writes meet a reset
+	ended  bool  // the writer closed; EOF follows the last segment
+	broken error // the writer is gone; reaches the reader like a segment without waiting for others
+	failed error // for both sides, at once
+	unread bool  // the reader closed: further writes meet a reset
 }
 
 func (s *stream) wake() {
