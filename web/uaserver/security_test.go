@@ -9,6 +9,7 @@ import (
 
 	"github.com/gopcua/opcua"
 	"github.com/gopcua/opcua/ua"
+	"github.com/gopcua/opcua/uapolicy"
 
 	"scada/acquisition/tag"
 	"scada/web/uaserver"
@@ -181,6 +182,35 @@ func TestServicesNeedASession(t *testing.T) {
 			t.Errorf("%T without a session: %v", req, got)
 		}
 		raw.close()
+	}
+}
+
+// TestPasswordIsForOneSessionOnly repeats an encrypted password, as somebody who recorded it would.
+func TestPasswordIsForOneSessionOnly(t *testing.T) {
+	f := start(t, newPlant(0), nil)
+	key := &certificateOf(t, "urn:test:a").Key.PublicKey
+	algo, err := uapolicy.Asymmetric(ua.SecurityPolicyURIBasic256Sha256, nil, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var recorded []byte
+	for i, want := range []ua.StatusCode{ua.StatusOK, ua.StatusBadIdentityTokenInvalid} {
+		r := rawChannel(t, f)
+		create := r.exchange(t, &ua.CreateSessionRequest{ClientDescription: &ua.ApplicationDescription{ApplicationName: ua.NewLocalizedText("raw")}}).(*ua.CreateSessionResponse)
+		r.auth = create.AuthenticationToken
+		if i == 0 {
+			secret := binary.LittleEndian.AppendUint32(nil, uint32(len("right")+len(create.ServerNonce)))
+			if recorded, err = algo.Encrypt(append(append(secret, "right"...), create.ServerNonce...)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := r.call(t, &ua.ActivateSessionRequest{
+			ClientSignature: &ua.SignatureData{}, UserTokenSignature: &ua.SignatureData{},
+			UserIdentityToken: ua.NewExtensionObject(&ua.UserNameIdentityToken{PolicyID: "username", UserName: "operator", Password: recorded, EncryptionAlgorithm: algo.EncryptionURI()}),
+		})
+		if got != want {
+			t.Errorf("session %d: %v, want %v", i+1, got, want)
+		}
 	}
 }
 

@@ -94,6 +94,7 @@ func TestRefusesWhatTheCodecDoesNotSurvive(t *testing.T) {
 		want error // nil: accepted
 	}{
 		"dimensions past 32 bits":   {variant(boolean|array|dims, int32(1), true, int32(2), int32(641), int32(6700417)), guard.ErrMalformed},
+		"dimensions past 64 bits":   {variant(boolean|array|dims, int32(0), int32(5), [5]int32{32768, 32768, 32768, 32768, 32768}), guard.ErrMalformed},
 		"dimension product too big": {variant(boolean|array|dims, int32(1), true, int32(2), int32(2), int32(1)), guard.ErrMalformed},
 		"dimension product small":   {variant(boolean|array|dims, int32(2), true, true, int32(1), int32(1)), guard.ErrMalformed},
 		"dimension 0":               {variant(boolean|array|dims, int32(1), true, int32(1), int32(0)), guard.ErrMalformed},
