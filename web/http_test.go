@@ -134,6 +134,24 @@ func TestHealth(t *testing.T) {
 	})
 }
 
+func TestMetrics(t *testing.T) {
+	bubble(t, newFake("a", float("a/x")), func(r *rig) {
+		s, _ := r.hello("tok-viewer", "")
+		s.send(`{"t":"sub","id":1,"glob":"**"}`)
+		s.want("subd")
+		s.wantFrame()
+		r.do("GET", "/api/v1/role", "", bearer("wrong")...)
+		a := r.do("GET", "/metrics", "", bearer("tok-viewer")...)
+		for _, line := range []string{"scada_socket_connections 1", "scada_socket_values_total 1", "scada_sessions 0",
+			`scada_http_requests_total{method="GET",route="/api/v1/role",status="401"} 1`, "go_goroutines "} {
+			if !strings.Contains(a.body, line) {
+				t.Errorf("%q is missing", line)
+			}
+		}
+		s.close()
+	})
+}
+
 func TestRoleCommands(t *testing.T) {
 	f := newFake("a")
 	bubble(t, f, func(r *rig) {
