@@ -80,7 +80,9 @@ type Device struct {
 
 // History is how long what is kept.
 type History struct {
-	Raw, Hourly time.Duration
+	Raw     time.Duration // samples
+	Hourly  time.Duration // hourly summaries
+	Journal time.Duration // alarms and events
 	MaxDisk     int64 // bytes; 0 means no limit
 }
 

@@ -123,7 +123,7 @@ func (b *builder) checkAddress(t *tagFile, d *Device, def tag.Definition) {
 
 func (b *builder) history() {
 	h := b.file.History
-	for path, d := range map[string]time.Duration{"history.raw": h.Raw, "history.hourly": h.Hourly} {
+	for path, d := range map[string]time.Duration{"history.raw": h.Raw, "history.hourly": h.Hourly, "history.journal": h.Journal} {
 		if d != 0 && d < 24*time.Hour {
 			b.failf(path, "%s is shorter than a day", d)
 		}
@@ -131,5 +131,8 @@ func (b *builder) history() {
 	if h.MaxDisk != 0 && h.MaxDisk < 64<<20 {
 		b.failf("history.max_disk", "less than 64MiB")
 	}
-	b.config.History = History{Raw: orDefault(h.Raw, 30*24*time.Hour), Hourly: orDefault(h.Hourly, 5*365*24*time.Hour), MaxDisk: int64(h.MaxDisk)}
+	const day, year = 24 * time.Hour, 365 * 24 * time.Hour
+	b.config.History = History{
+		Raw: orDefault(h.Raw, 30*day), Hourly: orDefault(h.Hourly, 5*year), Journal: orDefault(h.Journal, 5*year), MaxDisk: int64(h.MaxDisk),
+	}
 }

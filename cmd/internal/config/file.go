@@ -104,6 +104,7 @@ type tagFile struct {
 type historyFile struct {
 	Raw     time.Duration `yaml:"raw"`
 	Hourly  time.Duration `yaml:"hourly"`
+	Journal time.Duration `yaml:"journal"`
 	MaxDisk Size          `yaml:"max_disk"`
 }
 

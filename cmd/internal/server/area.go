@@ -55,6 +55,9 @@ type area struct {
 	samples uint64
 	lastAt  time.Time // when samples was last counted up
 
+	probed      []string // devices a standby may look at
+	unreachable map[string]bool
+
 	end  context.CancelFunc // of the present activation
 	work sync.WaitGroup
 	wake chan struct{} // the engine's deadline may have changed
@@ -66,7 +69,7 @@ func now() int64 { return time.Now().UnixNano() }
 func (a *area) activate(ctx context.Context, term role.Term, reason string) error {
 	ctx, a.end = context.WithCancel(ctx)
 	a.mu.Lock()
-	a.active, a.epoch, a.seq = true, term.Epoch, 0
+	a.active, a.epoch, a.seq, a.unreachable = true, term.Epoch, 0, nil
 	at := now()
 	a.proof.begin(a.live)
 	blind := a.live.Requalify(a.ids, lastKnown)
@@ -120,7 +123,7 @@ func (a *area) Publish(batch []tag.Update) {
 	a.store.Append(recorded)
 	a.samples += uint64(len(batch))
 	a.lastAt = time.Now()
-	a.emit(append(sampleRecords(kindSamples, recorded), sampleRecords(kindShown, shown)...), &out)
+	a.emit(append(sampleRecords(kindSamples, recorded), sampleRecords(kindUnrecorded, shown)...), &out)
 	if out.Mark != nil || len(out.Changed) > 0 {
 		a.nudge()
 	}
@@ -130,7 +133,9 @@ func (a *area) Publish(batch []tag.Update) {
 // the mutex.
 func (a *area) emit(records []redundancy.Record, out *alarms.Outcome) *commitment {
 	if !out.IsZero() {
-		records = append(records, redundancy.Record{Kind: kindOutcome, Payload: alarms.AppendOutcome(nil, *out)})
+		for _, part := range alarms.EncodeOutcome(*out, partBytes) {
+			records = append(records, redundancy.Record{Kind: kindOutcome, Payload: part})
+		}
 	}
 	if len(records) > 0 {
 		if seq := a.publish(a.name, records...); seq > 0 {
@@ -226,7 +231,7 @@ func (a *area) repeatBad() {
 		}
 	}
 	out := a.engine.Samples(at, batch)
-	a.emit(nil, &out)
+	a.emit(sampleRecords(kindRepeated, batch), &out)
 }
 
 // command executes an operator's alarm command on the active node.
@@ -312,13 +317,17 @@ func (a *area) apply(epoch, firstSeq uint64, records []redundancy.Record) error 
 
 func (a *area) applyOne(r redundancy.Record, c *commitment) error {
 	switch r.Kind {
-	case kindSamples, kindShown:
+	case kindSamples, kindUnrecorded, kindShown, kindRepeated:
 		batch, err := readSamples(nil, r.Payload)
 		if err != nil {
 			return err
 		}
-		a.live.Apply(batch)
-		a.engine.Observe(batch)
+		if r.Kind != kindRepeated {
+			a.live.Apply(batch)
+		}
+		if r.Kind != kindShown {
+			a.engine.Observe(batch)
+		}
 		if r.Kind == kindSamples {
 			a.keep.note(batch)
 			c.pos = a.store.Append(batch)

@@ -125,6 +125,8 @@ func valueJSON(v tag.Value) any {
 		return v.Truth()
 	case t == tag.TypeString:
 		return v.Text()
+	case t == tag.TypeFloat32:
+		return float32(v.Number()) // its own shortest digits, not those of the float64 it widens to
 	case t.IsFloat():
 		return v.Number()
 	case t.IsSigned():

@@ -78,6 +78,11 @@ func (s *Server) notReady(h *redundancy.Health) []string {
 	if left := s.backfill().Remaining; left > 0 {
 		why = append(why, fmt.Sprintf("%d windows of history are still to be copied", left))
 	}
+	for _, name := range s.areaNames {
+		for _, device := range s.areas[name].lostDevices() {
+			why = append(why, "device "+device+" cannot be reached from here")
+		}
+	}
 	return append(why, s.mirrorProblems()...)
 }
 
@@ -91,7 +96,7 @@ func (a *area) health() (redundancy.AreaHealth, redundancy.Progress) {
 		p.Age = time.Since(a.lastAt)
 	}
 	if !a.active {
-		ah.Reachable = ah.Devices // not asked: a standby touches no device
+		ah.Reachable = ah.Devices - len(a.unreachable) // only devices with a probe are asked
 		return ah, p
 	}
 	for _, d := range a.group.Status() {

@@ -5,21 +5,21 @@ import (
 	"fmt"
 
 	"scada/acquisition/tag"
-	"scada/history"
-	"scada/history/journal"
 	"scada/redundancy"
 )
 
 // The kinds of records in an area's stream. The numbers are part of the link format: append only.
 const (
-	kindHeader  uint8 = iota + 1 // of a snapshot: which configuration the tag numbers belong to
-	kindSamples                  // acquired samples: values, history
-	kindShown                    // samples that are shown but not recorded: requalified, or the table of a snapshot
-	kindOutcome                  // what the alarm engine did
-	kindImage                    // part of the alarm engine's image, in snapshots
-	kindEntries                  // journal entries that are not alarm transitions
-	kindGap                      // a stretch of time without samples
-	kindDevices                  // the state of the devices as the active sees them
+	kindHeader     uint8 = iota + 1 // of a snapshot: which configuration the tag numbers belong to
+	kindSamples                     // acquired samples: values, alarms, history
+	kindShown                       // samples shown only: requalified, or the table of a snapshot
+	kindOutcome                     // what the alarm engine did
+	kindImage                       // part of the alarm engine's image, in snapshots
+	kindEntries                     // journal entries that are not alarm transitions
+	kindGap                         // a stretch of time without samples
+	kindDevices                     // the state of the devices as the active sees them
+	kindUnrecorded                  // acquired samples that the history leaves out: values, alarms
+	kindRepeated                    // samples the alarm engine was shown again: alarms only
 )
 
 // partBytes is where long content is cut into several records; a record may have [redundancy.MaxRecord] bytes.
@@ -84,6 +84,3 @@ func readJSON[T any](r redundancy.Record) (T, error) {
 	}
 	return v, nil
 }
-
-type gapRecord = history.Gap
-type entryRecord = []journal.Entry

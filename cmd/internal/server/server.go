@@ -70,8 +70,9 @@ type Server struct {
 	areaNames []string
 	nodeNames []string
 	healers   map[string]*healer
-	drivers   map[string]string // device -> driver
-	alarmsOf  map[string]string // condition -> area
+	drivers   map[string]string   // device -> driver
+	alarmsOf  map[string]string   // condition -> area
+	probes    map[string][]string // area -> devices a standby may look at
 	health    atomic.Pointer[redundancy.Health]
 
 	problemMu sync.Mutex
@@ -95,7 +96,7 @@ func New(opts Options) (*Server, error) {
 	s := &Server{
 		lifecycle: newLifecycle(log), cfg: cfg, nodeName: opts.Node, version: opts.Version, log: log, started: time.Now().UTC(),
 		live: live.New(len(cfg.Tags)), areas: map[string]*area{}, healers: map[string]*healer{}, drivers: map[string]string{},
-		alarmsOf: map[string]string{}, problems: map[string]string{}, nodeNames: slices.Sorted(maps.Keys(cfg.Nodes)),
+		alarmsOf: map[string]string{}, probes: map[string][]string{}, problems: map[string]string{}, nodeNames: slices.Sorted(maps.Keys(cfg.Nodes)),
 		alarmFeed: web.NewFeed[api.AlarmChange](feedSize), entryFeed: web.NewFeed[api.JournalEntry](feedSize),
 	}
 	s.plant = &web.Plant{Tags: cfg.Tags, Live: s.live, Pages: pages(cfg)}
@@ -143,6 +144,26 @@ func (s *Server) openArchives(node config.Node) error {
 	s.onStop("journal", func(context.Context) error { return j.Close() })
 	s.agreed = openAgreement(node.Data)
 	return nil
+}
+
+// pruneEvery is how often what is too old leaves the journal; the history does that by itself.
+const pruneEvery = time.Hour
+
+func (s *Server) pruneJournal(ctx context.Context) error {
+	tick := time.NewTicker(pruneEvery)
+	defer tick.Stop()
+	for {
+		if n, err := s.journal.Prune(time.Now().Add(-s.cfg.History.Journal).UnixNano()); err != nil {
+			s.log.Error("Old entries could not be removed from the journal", "error", err)
+		} else if n > 0 {
+			s.log.Info("Old entries were removed from the journal", "entries", n)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
 }
 
 // pages are the tags of named pages: everything writable or alarmed is on the overview.
@@ -273,6 +294,9 @@ func (s *Server) sources(area string, opts Options, node config.Node) ([]acquisi
 			continue
 		}
 		s.drivers[d.Name] = d.Driver
+		if d.Probe != "none" {
+			s.probes[area] = append(s.probes[area], d.Name)
+		}
 		if d.Modbus != nil {
 			buses = append(buses, *d.Modbus)
 			continue
@@ -381,9 +405,12 @@ func (s *Server) origins() []string {
 // writes to disk.
 func (s *Server) start(opts Options, node config.Node) error {
 	for _, name := range s.areaNames {
+		s.areas[name].probed = s.probes[name]
+		s.spawn("probes of "+name, s.areas[name].probe)
 		s.spawn("committer of "+name, s.areas[name].commit.run)
 		s.spawn("healer of "+name, s.healers[name].run)
 	}
+	s.spawn("retention of the journal", s.pruneJournal)
 	s.spawn("health", s.watchHealth)
 	s.spawn("pair", s.pair.Run)
 	if node.OPCUA != "" {
