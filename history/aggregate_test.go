@@ -355,3 +355,32 @@ func TestRequestsAreBounded(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
+
+func TestRawLooksThroughABoundedSpan(t *testing.T) {
+	defs, c, ctx := plant(1), newClock(), context.Background()
+	s := open(t, t.TempDir(), history.Options{Tags: defs, Now: c.now})
+	var want []tag.Sample
+	for _, age := range []time.Duration{5 * history.MaxSpan, 2*history.MaxSpan + time.Hour, history.MaxSpan, 0} {
+		x := tag.Sample{Time: base.Add(-age).UnixNano(), Value: tag.Float64(age.Hours())}
+		s.Append([]tag.Update{{Sample: x}})
+		want = append(want, x)
+	}
+	for range 2 {
+		if got := all(t, s, defs[0].Name, 0, 1<<62, 10); !slices.Equal(got, want) {
+			t.Fatalf("%d of %d samples", len(got), len(want))
+		}
+		p, err := s.Raw(ctx, defs[0].Name, 0, 1<<62, 10, history.Cursor{})
+		if err != nil || len(p.Samples) != 1 || !p.More {
+			t.Fatalf("one call: %d samples, more %v, %v", len(p.Samples), p.More, err)
+		}
+		if p, err = s.Raw(ctx, defs[0].Name, 0, base.UnixNano(), 10, history.Cursor{Time: base.Add(-time.Hour).UnixNano(), Set: true}); err != nil || p.More {
+			t.Fatalf("nothing left: more %v, %v", p.More, err)
+		}
+		if p, err = s.Raw(ctx, defs[0].Name, 1<<62+5, 1<<63-1, 10, history.Cursor{}); err != nil || p.More {
+			t.Fatalf("after the end of time: more %v, %v", p.More, err)
+		}
+		if err := s.Flush(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -8,7 +8,7 @@ import (
 )
 
 // Raw returns the samples of a tag with from <= time < to, oldest first, at most limit (0 means MaxRaw). When there
-// are more, call again with Page.Next.
+// are more, call again with Page.Next; a page that ends after MaxSpan may be empty and still not the last.
 func (s *Store) Raw(ctx context.Context, name string, from, to int64, limit int, at Cursor) (Page, error) {
 	r, err := s.series(name)
 	if err != nil {
@@ -22,10 +22,14 @@ func (s *Store) Raw(ctx context.Context, name string, from, to int64, limit int,
 	if at.Set {
 		start = max(from, at.Time)
 	}
-	err = s.scan(ctx, r, start, to, func(w *window) (bool, error) {
+	// A call looks through so much time at most; where there are no files it costs nothing.
+	to = min(to, 1<<62) // no sample is later
+	start = max(start, s.firstData(start))
+	stop := min(to, start+max(0, min(int64(MaxSpan), 1<<62-start)))
+	err = s.scan(ctx, r, start, stop, func(w *window) (bool, error) {
 		samples, damaged := w.samples()
 		p.addDamage(damaged)
-		samples = within(samples, start, to)
+		samples = within(samples, start, stop)
 		if at.Set {
 			n := 0
 			for n < len(samples) && n < at.Skip && samples[n].Time == at.Time {
@@ -47,8 +51,11 @@ func (s *Store) Raw(ctx context.Context, name string, from, to int64, limit int,
 	if err != nil {
 		return Page{}, err
 	}
-	if p.More {
+	switch {
+	case p.More:
 		p.Next = after(p.Samples, at)
+	case stop < to:
+		p.More, p.Next = true, Cursor{Time: stop, Set: true}
 	}
 	s.mu.Lock()
 	p.Gaps = s.gaps.of(r.scope, from, to)
@@ -56,9 +63,18 @@ func (s *Store) Raw(ctx context.Context, name string, from, to int64, limit int,
 	return p, nil
 }
 
+// firstData returns the beginning of the first day from t on that can hold samples.
+func (s *Store) firstData(t int64) int64 {
+	first := windowOf(max(t, 0))
+	if list := s.daysTouching(first, maxWindow, s.headNumbers(first, maxWindow)); len(list) > 0 {
+		return list[0] * dayWindows * windowNanos
+	}
+	return maxWindow * windowNanos
+}
+
 // expected estimates how many samples a request will return, from the first window's.
 func expected(first int, window, to int64, limit int) int {
-	windows := min(windowOf(to-1)-window+1, int64(limit))
+	windows := max(1, min(windowOf(to-1)-window+1, int64(limit)))
 	return int(min(int64(first+1)*windows, int64(limit)))
 }
 
