@@ -50,7 +50,7 @@ $(GOLANGCI):
 lint: need $(GOLANGCI) ui
 	$(GOLANGCI) run ./...
 
-unit: need ui
+unit: need ui apt
 	go test -race -count=1 $$(go list ./... | grep -v /node_modules/)
 
 sim: need
@@ -62,7 +62,7 @@ fuzz: need
 # The end-to-end tests start real processes, a real browser and foreign OPC UA and Modbus clients.
 apt:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  for p in chromium mbpoll nftables iproute2; do dpkg -s $$p >/dev/null 2>&1 || missing="$${missing:-} $$p"; done; \
+	  for p in chromium fonts-wqy-microhei mbpoll nftables iproute2; do dpkg -s $$p >/dev/null 2>&1 || missing="$${missing:-} $$p"; done; \
 	  if [ -n "$${missing:-}" ]; then apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing >/dev/null; fi; \
 	fi
 

@@ -103,7 +103,7 @@ func TestGroupFirstGood(t *testing.T) {
 			if d := r.Devices[1].At.Sub(r.Started); d != 20*time.Millisecond || r.Devices[1].Err != nil {
 				t.Errorf("b: %v %v", d, r.Devices[1].Err)
 			}
-			if r.Devices[2].Err != gone {
+			if !errors.Is(r.Devices[2].Err, gone) {
 				t.Errorf("c: %v, want %v", r.Devices[2].Err, gone)
 			}
 		}

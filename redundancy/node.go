@@ -263,7 +263,7 @@ func (n *Node) leave() {
 
 // note logs from the goroutine of the events: a log that blocks must not hold the heartbeats up.
 func (n *Node) note(level slog.Level, message string, attrs ...any) {
-	n.events.put(happening{log: func() { n.log.Log(context.Background(), level, message, attrs...) }})
+	n.events.put(happening{log: func() { n.log.Log(context.Background(), level, message, attrs...) }}) //nolint:sloglint // the callers pass constants
 }
 
 func (n *Node) event(area, what, reason string, epoch uint64) {

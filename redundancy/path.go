@@ -147,8 +147,7 @@ func (p *path) converse(ctx context.Context, l *link) error {
 		}
 		if n.overdue(p) {
 			_ = l.raw.Close()
-			<-ended
-			return fmt.Errorf("no answer for %v", n.patience())
+			return fmt.Errorf("no answer for %v (%w)", n.patience(), <-ended)
 		}
 	}
 }

@@ -87,7 +87,7 @@ func TestReadUpdateNeverReadsPastACut(t *testing.T) {
 func samples() []tag.Update {
 	return []tag.Update{
 		{Tag: 0, Sample: tag.Sample{Time: 1, Value: tag.Bool(true)}},
-		{Tag: 300, Sample: tag.Sample{Time: -1, Value: tag.Float64(-0.0), Quality: tag.BadSensorFailure}},
+		{Tag: 300, Sample: tag.Sample{Time: -1, Value: tag.Float64(math.Copysign(0, -1)), Quality: tag.BadSensorFailure}},
 		{Tag: 7, Sample: tag.Sample{Time: math.MaxInt64, Value: tag.Int(tag.TypeInt64, math.MinInt64)}},
 		{Tag: 8, Sample: tag.Sample{Value: tag.String("泵 1"), Quality: tag.UncertainLastUsableValue}},
 		{Tag: 9, Sample: tag.Sample{Quality: tag.BadWaitingForInitialData}},

@@ -46,11 +46,10 @@ func TestScripts(t *testing.T) {
 }
 
 type script struct {
-	t     *testing.T
-	set   simulation.Settings
-	w     *simulation.World
-	out   strings.Builder
-	since time.Duration
+	t   *testing.T
+	set simulation.Settings
+	w   *simulation.World
+	out strings.Builder
 }
 
 func runScript(t *testing.T, text string) string {

@@ -50,7 +50,7 @@ func TestRoundTrip(t *testing.T) {
 			t.Fatalf("got %#v, %v\nwant %#v", got, err, want)
 		}
 	}
-	if _, err := Read(r, MaxFrame); err != io.EOF {
+	if _, err := Read(r, MaxFrame); !errors.Is(err, io.EOF) {
 		t.Errorf("at the end: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package memnet
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -209,7 +210,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	}
 	for {
 		n, changed, again, err := c.in.read(b)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return 0, io.EOF
 		}
 		if n > 0 || err != nil {

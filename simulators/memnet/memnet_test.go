@@ -65,7 +65,7 @@ func TestConversation(t *testing.T) {
 		if got, err := receive(t, client, time.Second); got != "bye" || err != nil {
 			t.Errorf("read %q, %v", got, err)
 		}
-		if _, err := receive(t, client, time.Second); err != io.EOF {
+		if _, err := receive(t, client, time.Second); !errors.Is(err, io.EOF) {
 			t.Errorf("at the end: %v, want EOF", err)
 		}
 		if _, err := client.Write([]byte("x")); !errors.Is(err, syscall.EPIPE) {

@@ -83,7 +83,7 @@ type History struct {
 	Raw     time.Duration // samples
 	Hourly  time.Duration // hourly summaries
 	Journal time.Duration // alarms and events
-	MaxDisk     int64 // bytes; 0 means no limit
+	MaxDisk int64         // bytes; 0 means no limit
 }
 
 // User is a person who may log in.

@@ -84,13 +84,21 @@ func alarmJSON(area, unit string, c alarms.Condition) api.Alarm {
 	j := api.Alarm{
 		ID: c.ID, Tag: c.Tag, Area: area, Type: c.Type.String(), State: c.State.String(), Level: c.Level.String(),
 		Active: c.Level != alarms.LevelNone, Acked: !c.State.Unacknowledged(), Priority: urgency(c.Priority), Occurrence: c.Occurrence,
-		Epoch: c.Term, Time: instant(c.ChangedAt), Onset: instant(c.Onset), AckedBy: c.AckedBy, AckedAt: instant(c.AckedAt),
+		Epoch: c.Term, Time: instant(c.ChangedAt), Onset: instant(onset(c)), AckedBy: c.AckedBy, AckedAt: instant(c.AckedAt),
 		Until: instant(c.ShelvedUntil), Unit: unit, Message: c.Message, Comment: c.Comment,
 	}
 	if !c.Value.IsNone() {
 		j.Value, j.Quality = valueJSON(c.Value), c.Quality.String()
 	}
 	return j
+}
+
+// onset is when the present activation began: with an on-delay before it was raised.
+func onset(c alarms.Condition) int64 {
+	if c.Onset != 0 || c.Level == alarms.LevelNone {
+		return c.Onset
+	}
+	return c.RaisedAt
 }
 
 // urgency numbers priorities for operators: 1 is the most urgent, 5 is recorded only.

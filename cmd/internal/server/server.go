@@ -307,7 +307,7 @@ func (s *Server) sources(area string, opts Options, node config.Node) ([]acquisi
 		}
 		sources = append(sources, src)
 	}
-	channels, err := modbus.New(buses, modbus.Options{LocalAddr: node.Field, Dial: opts.Dial, Logger: s.log.With("component", "modbus")})
+	channels, err := modbus.New(buses, modbus.Options{LocalAddr: node.Field, Dial: opts.Dial, Logger: s.log.With("component", "modbus"), Last: s.live.Get})
 	if err != nil {
 		return nil, err
 	}

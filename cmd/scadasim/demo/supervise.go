@@ -144,11 +144,14 @@ func (k *keeper) end(gone <-chan error) {
 	_ = k.cmd.Process.Signal(syscall.SIGCONT) // one that was stopped for a test must hear the next signal
 	_ = k.cmd.Process.Signal(syscall.SIGTERM) // it may be gone already
 	select {
-	case <-gone:
+	case err := <-gone:
+		if err != nil {
+			k.say("%s ended: %s", k.Name, describe(err))
+		}
 	case <-time.After(stopWithin):
 		k.say("%s did not end within %s and is killed", k.Name, stopWithin)
 		_ = k.cmd.Process.Kill()
-		<-gone
+		k.say("%s ended: %s", k.Name, describe(<-gone))
 	}
 }
 
