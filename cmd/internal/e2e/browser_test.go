@@ -121,8 +121,8 @@ func TestDashboardSurvivesItsServer(t *testing.T) {
 	p.shot("takeover-3-after")
 	r.logGaps(p, fast)
 
-	p.do(chromedp.Navigate(r.url("a")))
-	p.wait("live values of a", "window.scada && scada.state().server === 'a' && scada.state().connected", 15*time.Second)
+	p.signIn(r.url("a"), "operator", r.who.Operator)
+	p.wait("live values of a", "scada.state().server === 'a'", 15*time.Second)
 	ask[bool](p, "(window.neverReloaded = true)")
 	r.signal("a", syscall.SIGSTOP)
 	took = p.wait("values of b after a froze", fmt.Sprintf("scada.state().server === 'b' && !scada.state().stale && scada.value(%q).ageMs < 1000", fast), 20*time.Second)

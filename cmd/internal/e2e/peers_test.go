@@ -66,7 +66,7 @@ func TestMbpollReadsTheSimulator(t *testing.T) {
 	for _, c := range []struct {
 		port, unit int
 		kind       string
-	}{{r.ports.PLC1, 1, "4"}, {r.ports.PLC1, 1, "3"}, {r.ports.PLC2, 1, "4"}, {r.ports.PLC3, 3, "4"}, {r.ports.PLC1, 1, "0"}} {
+	}{{r.ports.PLC1, 1, "4"}, {r.ports.PLC1, 1, "3"}, {r.ports.PLC2, 1, "4"}, {r.ports.PLC3, 3, "3"}, {r.ports.PLC1, 1, "0"}} {
 		out, err := exec.Command("mbpoll", "-m", "tcp", "-p", fmt.Sprint(c.port), "-a", fmt.Sprint(c.unit), "-t", c.kind, "-0", "-r", "0", "-c", "4", "-1", "-o", "1", "127.0.0.1").CombinedOutput()
 		if err != nil || strings.Count(string(out), "]:") != 4 {
 			t.Errorf("mbpoll port %d unit %d type %s: %v\n%s", c.port, c.unit, c.kind, err, out)

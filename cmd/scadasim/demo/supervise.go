@@ -61,7 +61,9 @@ func Supervise(ctx context.Context, dir string, processes []Process, events io.W
 		if p.Ready == nil {
 			continue
 		}
-		if err := p.Ready(ctx); err != nil {
+		if err := p.Ready(ctx); ctx.Err() != nil {
+			return nil
+		} else if err != nil {
 			return fmt.Errorf("waiting for %s (see %s): %w", p.Name, k.logName(), err)
 		}
 	}
