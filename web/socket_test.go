@@ -317,6 +317,24 @@ func TestHeartbeat(t *testing.T) {
 	})
 }
 
+// TestAChangeOfRoleDoesNotWaitForTheHeartbeat: a page that has just come over from a dead node shows who is active at once.
+func TestAChangeOfRoleDoesNotWaitForTheHeartbeat(t *testing.T) {
+	f := newFake("a")
+	bubble(t, f, func(r *rig) {
+		s, _ := r.hello("tok-viewer", "")
+		defer s.close()
+		began := time.Now()
+		f.setRole("standby", 8)
+		_, data, err := s.conn.ReadMessage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took >= heartbeat/2 || !strings.Contains(string(data), `"role":"standby","epoch":8`) {
+			t.Fatalf("after %v: %s", took, data)
+		}
+	})
+}
+
 func TestAClientThatDoesNotReadIsGivenUp(t *testing.T) {
 	f := newFake("a")
 	bubble(t, f, func(r *rig) {

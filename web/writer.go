@@ -17,7 +17,8 @@ import (
 type writer struct {
 	*client
 	beatAt, pingAt time.Time
-	revision       int // of the plant the subscriptions are resolved in
+	told           map[string]areaRole // the roles in the latest heartbeat or the welcome
+	revision       int                 // of the plant the subscriptions are resolved in
 	watch          *live.Watch
 	alarms         <-chan struct{}
 	journal        <-chan struct{}
@@ -134,10 +135,14 @@ func (w *writer) pulse(v view, now time.Time) bool {
 			return false
 		}
 	}
-	if now.Before(w.beatAt) {
+	if w.told == nil {
+		w.told = v.roles
+	}
+	// A change of role cannot wait for its second: the page marks what it shows by it.
+	if now.Before(w.beatAt) && maps.Equal(w.told, v.roles) {
 		return true
 	}
-	w.beatAt = now.Add(heartbeat)
+	w.beatAt, w.told = now.Add(heartbeat), v.roles
 	return w.message(heartbeatMessage{T: "hb", Time: now.UTC(), Seq: v.plant.Live.Seq(), Epoch: v.epoch, Roles: v.roles, LagMs: v.lagMs, Ready: v.ready})
 }
 
