@@ -17,15 +17,14 @@ import (
 
 // half is one direction of an in-memory connection: a byte queue with deadlines.
 type half struct {
-	mu       sync.Mutex
-	cond     *sync.Cond
-	buf      []byte
-	limit    int // bytes before a writer waits
-	closed   error
-	readBy   time.Time
-	writeBy  time.Time
-	timers   [2]*time.Timer
-	trickled bool
+	mu      sync.Mutex
+	cond    *sync.Cond
+	buf     []byte
+	limit   int // bytes before a writer waits
+	closed  error
+	readBy  time.Time
+	writeBy time.Time
+	timers  [2]*time.Timer
 }
 
 func newHalf() *half {
