@@ -38,12 +38,6 @@ func (d *Digest) add(seed uint64, x tag.Sample) {
 	d.Hash[1] += mix(h ^ 0x9e3779b97f4a7c15)
 }
 
-func (d *Digest) join(o Digest) {
-	d.Samples += o.Samples
-	d.Hash[0] += o.Hash[0]
-	d.Hash[1] += o.Hash[1]
-}
-
 func (s *Store) seedOf(id uint32) (uint64, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

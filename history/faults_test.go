@@ -75,9 +75,8 @@ func copyFolder(t *testing.T, from string) string {
 // lossyFile remembers how much of a file was synced.
 type lossyFile struct {
 	*os.File
-	disk          *lossyDisk
-	path          string
-	written, safe int64
+	disk *lossyDisk
+	path string
 }
 
 type lossyDisk struct {

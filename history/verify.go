@@ -91,7 +91,7 @@ func (t *dayTx) setAsideIn(windows map[int64]bool) error {
 		var bad []entry
 		prefix := binary.BigEndian.AppendUint32(nil, uint32(w))
 		c := t.blocks.Cursor()
-		for k, b := c.Seek(prefix); k != nil && len(k) == 9 && slices.Equal(k[:4], prefix); k, b = c.Next() {
+		for k, b := c.Seek(prefix); len(k) == 9 && slices.Equal(k[:4], prefix); k, b = c.Next() {
 			if _, err := block.Decode(nil, b); err != nil {
 				bad = append(bad, entry{slices.Clone(k), slices.Clone(b)})
 			}
