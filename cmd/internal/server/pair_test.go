@@ -180,7 +180,11 @@ func (w *world) counts(name string) func() error {
 
 func (w *world) alarm(name, id, want string) func() error {
 	return func() error {
-		c, _ := w.node[name].areas["main"].engine.Condition(id)
+		list := w.node[name].areas["main"].conditions(alarms.Filter{Condition: id})
+		if len(list) != 1 {
+			return fmt.Errorf("%d conditions %s", len(list), id)
+		}
+		c := list[0]
 		if got := c.State.String(); got != want {
 			return fmt.Errorf("alarm %s on %s is %s, want %s", id, name, got, want)
 		}
