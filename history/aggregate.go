@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"time"
 
@@ -51,6 +52,9 @@ func (s *Store) Aggregate(ctx context.Context, name string, from, to int64, step
 			a.join(sum)
 			return true, nil
 		}
+		if n, ok := w.numbers(); ok && !a.gapIn(n.Times[0], n.Times[len(n.Times)-1]) {
+			return a.addNumbers(n), nil
+		}
 		samples, _ := w.samples()
 		i := sort.Search(len(samples), func(i int) bool { return samples[i].Time >= from })
 		for _, x := range samples[i:] {
@@ -96,12 +100,42 @@ func (a *accumulator) takes(sum block.Summary, start int64) bool {
 	if first < a.from || last >= a.to || (first-a.from)/a.step != (last-a.from)/a.step || math.IsNaN(sum.Sloped) && !a.stepped {
 		return false
 	}
+	return start <= first && !a.gapIn(first, last)
+}
+
+// gapIn reports whether a gap touches a stretch of time.
+func (a *accumulator) gapIn(first, last int64) bool {
 	for _, g := range a.gaps {
 		if g.From < last && g.To > first {
-			return false
+			return true
 		}
 	}
-	return start <= first
+	return false
+}
+
+// addNumbers takes samples in by column, interval by interval; false means the end of the range was passed.
+func (a *accumulator) addNumbers(n block.Numbers) (more bool) {
+	i, _ := slices.BinarySearch(n.Times, a.from)
+	for i < len(n.Times) {
+		t := n.Times[i]
+		if t >= a.to {
+			a.add(n.Sample(i))
+			return false
+		}
+		start := a.from + (t-a.from)/a.step*a.step
+		if t == start { // of samples at the very start of an interval the last counts as its start
+			a.add(n.Sample(i))
+			i++
+			continue
+		}
+		j := i + 1
+		for end := min(start+a.step, a.to); j < len(n.Times) && n.Times[j] < end; {
+			j++
+		}
+		a.join(n.Summary(i, j))
+		i = j
+	}
+	return true
 }
 
 func (a *accumulator) join(sum block.Summary) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sort"
 
 	"scada/acquisition/tag"
 	"scada/history/block"
@@ -32,6 +31,10 @@ func (s *Store) Decimate(ctx context.Context, name string, from, to int64, bucke
 		if ok && sum.Good == sum.Count && sum.First.Time >= from && sum.Last.Time < to && (sum.First.Time-from)/width == (sum.Last.Time-from)/width {
 			b.enter((sum.First.Time-from)/width, &p)
 			b.join(sum)
+			return true, nil
+		}
+		if n, ok := w.numbers(); ok {
+			b.addNumbers(n, from, to, width, &p)
 			return true, nil
 		}
 		samples, damaged := w.samples()
@@ -74,6 +77,22 @@ func (b *bucket) add(x tag.Sample) {
 	b.values.AddValue(x)
 }
 
+// addNumbers takes samples in by column, bucket by bucket.
+func (b *bucket) addNumbers(n block.Numbers, from, to, width int64, p *Page) {
+	i, _ := slices.BinarySearch(n.Times, from)
+	for i < len(n.Times) && n.Times[i] < to {
+		number := (n.Times[i] - from) / width
+		end := min(from+(number+1)*width, to)
+		j := i + 1
+		for j < len(n.Times) && n.Times[j] < end {
+			j++
+		}
+		b.enter(number, p)
+		b.join(n.Summary(i, j))
+		i = j
+	}
+}
+
 func (b *bucket) join(sum block.Summary) { b.values.Join(sum) }
 
 // leave gives out the bucket's samples and empties it.
@@ -82,7 +101,7 @@ func (b *bucket) leave(p *Page) {
 	if v.Count == 0 {
 		return
 	}
-	points := []tag.Sample{v.First}
+	points := append(make([]tag.Sample, 0, 5), v.First)
 	if v.Numbers > 0 {
 		points = append(points, v.Min, v.Max)
 	}
@@ -92,9 +111,13 @@ func (b *bucket) leave(p *Page) {
 	points = append(points, v.Last)
 	first, last := points[0], points[len(points)-1]
 	middle := points[1 : len(points)-1]
-	sort.SliceStable(middle, func(i, j int) bool { return middle[i].Time < middle[j].Time })
+	for i := 1; i < len(middle); i++ { // at most three: by insertion, stable
+		for j := i; j > 0 && middle[j].Time < middle[j-1].Time; j-- {
+			middle[j], middle[j-1] = middle[j-1], middle[j]
+		}
+	}
 	p.Samples = append(p.Samples, first)
-	for _, x := range append(slices.Clone(middle), last) {
+	for _, x := range append(middle, last) {
 		if x != p.Samples[len(p.Samples)-1] {
 			p.Samples = append(p.Samples, x)
 		}

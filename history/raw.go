@@ -27,6 +27,9 @@ func (s *Store) Raw(ctx context.Context, name string, from, to int64, limit int,
 	start = max(start, s.firstData(start))
 	stop := min(to, start+max(0, min(int64(MaxSpan), 1<<62-start)))
 	err = s.scan(ctx, r, start, stop, func(w *window) (bool, error) {
+		if p.Samples != nil {
+			w.buffer = p.Samples[len(p.Samples):] // a block is decoded where its samples are going
+		}
 		samples, damaged := w.samples()
 		p.addDamage(damaged)
 		samples = within(samples, start, stop)
@@ -45,7 +48,7 @@ func (s *Store) Raw(ctx context.Context, name string, from, to int64, limit int,
 			p.More = true
 			return false, nil
 		}
-		p.Samples = append(p.Samples, samples...)
+		p.add(samples)
 		return true, nil
 	})
 	if err != nil {
@@ -89,6 +92,16 @@ func after(samples []tag.Sample, at Cursor) Cursor {
 		c.Skip += at.Skip
 	}
 	return c
+}
+
+// add appends samples, which may be there already, behind the end.
+func (p *Page) add(samples []tag.Sample) {
+	n := len(p.Samples)
+	if len(samples) > 0 && n+len(samples) <= cap(p.Samples) && &p.Samples[:n+1][n] == &samples[0] {
+		p.Samples = p.Samples[:n+len(samples)]
+		return
+	}
+	p.Samples = append(p.Samples, samples...)
 }
 
 func (p *Page) addDamage(d []Damage) {

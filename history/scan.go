@@ -26,6 +26,7 @@ type window struct {
 	head   []tag.Sample // not in blocks, or perhaps in both while it is being written
 	// buffer is for decoding one block; decoded is it again afterwards, perhaps grown.
 	buffer, decoded []tag.Sample
+	d               *block.Decoder
 }
 
 // samples returns the samples of the window in order, each once, and the blocks that can't be read. The samples are
@@ -37,7 +38,7 @@ func (w *window) samples() ([]tag.Sample, []Damage) {
 		if b == nil {
 			continue
 		}
-		got, err := block.Decode(w.buffer[:0], b)
+		got, err := w.d.Decode(w.buffer[:0], b)
 		if err != nil {
 			damaged = append(damaged, w.s.damage(w, Layer(l), err))
 			continue
@@ -54,22 +55,41 @@ func (w *window) samples() ([]tag.Sample, []Damage) {
 	return all, damaged
 }
 
-// summary returns the summary of the window without decoding it, if it is one readable block with a summary.
-func (w *window) summary() (block.Summary, bool) {
+// only returns the block that is all there is of the window, or nil.
+func (w *window) only() []byte {
 	var only []byte
 	for _, b := range w.blocks {
 		if b != nil && only != nil {
-			return block.Summary{}, false
+			return nil
 		}
 		if b != nil {
 			only = b
 		}
 	}
-	if only == nil || len(w.head) > 0 {
+	if len(w.head) > 0 {
+		return nil
+	}
+	return only
+}
+
+// summary returns the summary of the window without decoding it, if it is one readable block with a summary.
+func (w *window) summary() (block.Summary, bool) {
+	b := w.only()
+	if b == nil {
 		return block.Summary{}, false
 	}
-	sum, ok, err := block.ReadSummary(only)
+	sum, ok, err := block.ReadSummary(b)
 	return sum, ok && err == nil
+}
+
+// numbers returns the window by column, if it is one readable block of Good numbers. They are valid until visit returns.
+func (w *window) numbers() (block.Numbers, bool) {
+	b := w.only()
+	if b == nil {
+		return block.Numbers{}, false
+	}
+	n, ok, err := w.d.Numbers(b)
+	return n, ok && err == nil
 }
 
 // damage notes and returns a damage; a new one is logged.
@@ -245,9 +265,10 @@ func (s *Store) scanDay(r *series, n, first, last int64, heads map[int64][]tag.S
 		c := blocks.Cursor()
 		file := filepath.Join("p", filepath.Base(f.path))
 		var buffer []tag.Sample
+		var d block.Decoder
 		for w := first; w <= last; w++ {
 			visited = w + 1
-			x := window{s: s, tag: r, number: w, file: file, buffer: buffer}
+			x := window{s: s, tag: r, number: w, file: file, buffer: buffer, d: &d}
 			if h := heads[w]; h != nil {
 				x.head = block.Union(nil, h)
 			}

@@ -314,3 +314,46 @@ func BenchmarkDecode(b *testing.B) {
 		})
 	}
 }
+
+func TestNumbersAreTheSamples(t *testing.T) {
+	var d block.Decoder
+	for _, n := range []int{1, 2, 600, 3600} {
+		for name, s := range shapes(n, 3) {
+			b, err := block.Encode(nil, s, scale)
+			if err != nil {
+				t.Fatal(err)
+			}
+			uniform := !slices.ContainsFunc(s, func(x tag.Sample) bool {
+				return x.Quality != tag.Good || x.Value.Type() != s[0].Value.Type() || math.IsNaN(x.Value.Number())
+			})
+			got, ok, err := d.Numbers(b)
+			if err != nil || ok != uniform {
+				t.Fatalf("%s × %d: by column %v, %v; want %v", name, n, ok, err, uniform)
+			}
+			for i := range got.Times {
+				if got.Sample(i) != s[i] {
+					t.Fatalf("%s × %d: sample %d is %+v, want %+v", name, n, i, got.Sample(i), s[i])
+				}
+			}
+			for _, r := range [][2]int{{0, n}, {0, 1}, {n / 3, n/3 + n/2}, {n - 1, n}} {
+				if r[0] == r[1] || !ok {
+					continue
+				}
+				have, want := got.Summary(r[0], r[1]), block.Summarize(s[r[0]:r[1]])
+				for _, p := range [][2]float64{{have.Sum, want.Sum}, {have.Deviations, want.Deviations}, {have.Stepped, want.Stepped}, {have.Sloped, want.Sloped}} {
+					if math.Abs(p[0]-p[1]) > 1e-9*max(1, math.Abs(p[1])) {
+						t.Fatalf("%s %v: %v, want %v", name, r, p[0], p[1])
+					}
+				}
+				have.Sum, have.Deviations, have.Stepped, have.Sloped = want.Sum, want.Deviations, want.Stepped, want.Sloped
+				if have != want {
+					t.Fatalf("%s %v: %+v, want %+v", name, r, have, want)
+				}
+			}
+			b[len(b)/2] ^= 1
+			if _, _, err := d.Numbers(b); err == nil {
+				t.Fatalf("%s × %d: a flipped bit was not noticed", name, n)
+			}
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 
 	"scada/acquisition/tag"
 )
@@ -56,6 +57,12 @@ func Bounds(b []byte) (first, last int64, count int, err error) {
 
 // Decode appends the samples of a block.
 func Decode(dst []tag.Sample, b []byte) ([]tag.Sample, error) {
+	var d Decoder
+	return d.Decode(dst, b)
+}
+
+// Decode appends the samples of a block.
+func (d *Decoder) Decode(dst []tag.Sample, b []byte) ([]tag.Sample, error) {
 	b, err := body(b)
 	if err != nil {
 		return dst, err
@@ -65,7 +72,7 @@ func Decode(dst []tag.Sample, b []byte) ([]tag.Sample, error) {
 	if r.err == nil && h.flags&flagSummary != 0 {
 		h.readSummary(r)
 	}
-	times := h.readTimes(r.column())
+	times := d.readTimes(&h, r.column())
 	runs := []run{{n: h.count, typ: h.typ}}
 	if !h.uniform() {
 		runs = readRuns(r, r.column(), h.count)
@@ -85,8 +92,8 @@ func Decode(dst []tag.Sample, b []byte) ([]tag.Sample, error) {
 	if numbers > 0 && h.m.codec == codecNone {
 		r.fail("numbers without a codec")
 	}
-	bits := make([]uint64, numbers)
-	if err := h.m.readValues(bits, r.column()); err != nil {
+	d.bits = sized(d.bits, numbers)
+	if err := d.readValues(&h.m, d.bits, r.column()); err != nil {
 		return dst, err
 	}
 	var text []string
@@ -101,48 +108,59 @@ func Decode(dst []tag.Sample, b []byte) ([]tag.Sample, error) {
 	if r.err != nil {
 		return dst, r.err
 	}
-	return assemble(dst, times, runs, bits, text), nil
+	return assemble(slices.Grow(dst, h.count), times, runs, d.bits, text), nil
 }
 
 func assemble(dst []tag.Sample, times []int64, runs []run, bits []uint64, texts []string) []tag.Sample {
-	i := 0
+	at := len(dst)
+	dst = dst[:at+len(times)]
 	for _, r := range runs {
-		for range r.n {
-			s := tag.Sample{Time: times[i], Quality: r.quality}
-			switch {
-			case r.typ.IsNumeric():
-				s.Value = tag.FromBits(r.typ, bits[0], "")
-				bits = bits[1:]
-			case r.typ == tag.TypeString:
-				s.Value = tag.String(texts[0])
-				texts = texts[1:]
-			}
-			dst = append(dst, s)
-			i++
+		part := dst[at : at+r.n]
+		for i, t := range times[:r.n] {
+			part[i] = tag.Sample{Time: t, Quality: r.quality}
 		}
+		switch {
+		case r.typ.IsNumeric():
+			for i, x := range bits[:r.n] {
+				part[i].Value = tag.FromBits(r.typ, x, "")
+			}
+			bits = bits[r.n:]
+		case r.typ == tag.TypeString:
+			for i, x := range texts[:r.n] {
+				part[i].Value = tag.String(x)
+			}
+			texts = texts[r.n:]
+		}
+		at += r.n
+		times = times[r.n:]
 	}
 	return dst
 }
 
 // readTimes returns nil when the column does not hold the times the header promises.
-func (h *head) readTimes(b []byte) []int64 {
+func (d *Decoder) readTimes(h *head, b []byte) []int64 {
 	if h.count == 0 {
 		return nil
 	}
-	times := make([]int64, h.count)
+	d.times = sized(d.times, h.count)
+	times := d.times
 	rest, err := readInts(times[1:], b)
 	if err != nil || len(rest) != 0 {
 		return nil
 	}
 	times[0] = h.first
+	left := (h.last - h.first) / h.unit // units not passed yet
+	t := h.first
 	for i := 1; i < len(times); i++ {
 		step := times[i]
-		if step < 0 || step > (h.last-times[i-1])/h.unit {
+		if step < 0 || step > left {
 			return nil
 		}
-		times[i] = times[i-1] + step*h.unit
+		left -= step
+		t += step * h.unit
+		times[i] = t
 	}
-	if times[len(times)-1] != h.last {
+	if left != 0 {
 		return nil
 	}
 	return times

@@ -147,8 +147,14 @@ func unpack(out []int64, b []byte, base int64, width uint) ([]byte, error) {
 		return b, nil
 	}
 	mask := ^uint64(0) >> (64 - width)
-	pos := uint(0)
-	for i := range out {
+	pos, i := uint(0), 0
+	if width <= 57 { // with up to 7 bits of shift, one load of 8 bytes holds it all
+		for p := b[:size]; i < len(out) && pos>>3+8 <= size; i++ {
+			out[i] = base + int64(binary.LittleEndian.Uint64(p[pos>>3:])>>(pos&7)&mask)
+			pos += width
+		}
+	}
+	for ; i < len(out); i++ {
 		out[i] = base + int64(load(b[:size], pos, width)&mask)
 		pos += width
 	}
