@@ -14,9 +14,10 @@ LDFLAGS := -X main.version=$(VERSION)
 SEEDS ?= 500
 FIRST ?= 1
 T ?= 20s
+N ?= 30
 UI_SOURCES := $(shell find web/ui -path web/ui/node_modules -prune -o -path web/ui/dist -prune -o -type f -print)
 
-.PHONY: need build ui run check lint unit sim fuzz e2e bench soak test clean apt
+.PHONY: need build ui run check lint unit sim fuzz e2e campaign bench soak test clean apt
 
 need:
 	@command -v go >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl/"; exit 1; }
@@ -52,6 +53,7 @@ lint: need $(GOLANGCI) ui
 
 unit: need ui apt
 	go test -race -count=1 $$(go list ./... | grep -v /node_modules/)
+	go test -count=1 ./acquisition/opcua ./web/uaserver # what the races of the OPC UA library itself keep out of the line above
 
 sim: need
 	go test -count=1 ./redundancy/simulation -seeds $(SEEDS) -first $(FIRST)
@@ -72,6 +74,11 @@ cmd/internal/e2e/nodeopcua/node_modules/.stamp: cmd/internal/e2e/nodeopcua/packa
 
 e2e: build apt cmd/internal/e2e/nodeopcua/node_modules/.stamp
 	go test -count=1 -timeout 20m -tags e2e ./cmd/internal/e2e/... -v
+
+# Every fault N times at three heartbeats, with real programs in network namespaces; needs root, and hours.
+campaign: build apt
+	mkdir -p run
+	go test -count=1 -timeout 24h -tags e2e ./cmd/internal/e2e -run TestCampaign -v -campaign $(N) -campaign.results $(CURDIR)/run/campaign.jsonl
 
 bench: need
 	go test -run '^$$' -bench . -benchmem ./acquisition/... ./alarms/... ./history/... ./redundancy/... ./web/...
