@@ -41,6 +41,8 @@ type Config struct {
 	AllowAnonymous bool
 	// AnonymousMayWrite lets sessions without a user write, too: for a simulated device, never for a plant.
 	AnonymousMayWrite bool
+	// History is the archive of the tags whose definition has one. Without it clients read present values only.
+	History Historian
 	// Limits bounds what clients may take. Zero fields take the values of [DefaultLimits].
 	Limits Limits
 	// Logger receives connects, disconnects, log-ins and refusals. Default: discard.
@@ -49,22 +51,24 @@ type Config struct {
 
 // Limits bounds what all clients together, and each of them, may take of the server.
 type Limits struct {
-	Connections            int           // open TCP connections
-	Sessions               int           // sessions, activated or not
-	SubscriptionsPerServer int           // subscriptions of all sessions
-	Subscriptions          int           // subscriptions of one session
-	MonitoredItems         int           // monitored items of all sessions
-	ItemsPerSubscription   int           // monitored items of one subscription
-	QueueSize              int           // samples held for one monitored item
-	PublishRequests        int           // Publish requests one session may have waiting
-	Retransmission         int           // messages one subscription keeps for Republish
-	OperationsPerCall      int           // nodes, items or values in one request
-	ContinuationPoints     int           // unfinished Browse results of one session
-	MessageBytes           int           // one request, all chunks together
-	SessionTimeout         time.Duration // longest a silent session is kept
-	TokenLifetime          time.Duration // longest life of the keys of a secure channel
-	MinPublishing          time.Duration // shortest publishing interval
-	MinSampling            time.Duration // shortest sampling interval other than 0 (every change)
+	Connections            int // open TCP connections
+	Sessions               int // sessions, activated or not
+	SubscriptionsPerServer int // subscriptions of all sessions
+	Subscriptions          int // subscriptions of one session
+	MonitoredItems         int // monitored items of all sessions
+	ItemsPerSubscription   int // monitored items of one subscription
+	QueueSize              int // samples held for one monitored item
+	PublishRequests        int // Publish requests one session may have waiting
+	Retransmission         int // messages one subscription keeps for Republish
+	OperationsPerCall      int // nodes, items or values in one request
+	ContinuationPoints     int // unfinished Browse results of one session
+	// HistoryContinuationPoints bounds the unfinished HistoryRead results of one session.
+	HistoryContinuationPoints int
+	MessageBytes              int           // one request, all chunks together
+	SessionTimeout            time.Duration // longest a silent session is kept
+	TokenLifetime             time.Duration // longest life of the keys of a secure channel
+	MinPublishing             time.Duration // shortest publishing interval
+	MinSampling               time.Duration // shortest sampling interval other than 0 (every change)
 }
 
 // DefaultLimits returns the limits of a server on the recommended hardware.
@@ -72,7 +76,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Connections: 200, Sessions: 100, SubscriptionsPerServer: 1000, Subscriptions: 100,
 		MonitoredItems: 500_000, ItemsPerSubscription: 100_000, QueueSize: 1000, PublishRequests: 100,
-		Retransmission: 20, OperationsPerCall: 10_000, ContinuationPoints: 10, MessageBytes: 8 << 20,
+		Retransmission: 20, OperationsPerCall: 10_000, ContinuationPoints: 10, HistoryContinuationPoints: 100, MessageBytes: 8 << 20,
 		SessionTimeout: time.Hour, TokenLifetime: time.Hour,
 		MinPublishing: 50 * time.Millisecond, MinSampling: 10 * time.Millisecond,
 	}
@@ -194,7 +198,7 @@ func (l Limits) complete() Limits {
 		{&l.Subscriptions, &d.Subscriptions}, {&l.MonitoredItems, &d.MonitoredItems},
 		{&l.ItemsPerSubscription, &d.ItemsPerSubscription}, {&l.QueueSize, &d.QueueSize}, {&l.PublishRequests, &d.PublishRequests},
 		{&l.Retransmission, &d.Retransmission}, {&l.OperationsPerCall, &d.OperationsPerCall},
-		{&l.ContinuationPoints, &d.ContinuationPoints}, {&l.MessageBytes, &d.MessageBytes},
+		{&l.ContinuationPoints, &d.ContinuationPoints}, {&l.HistoryContinuationPoints, &d.HistoryContinuationPoints}, {&l.MessageBytes, &d.MessageBytes},
 	} {
 		if *f.have <= 0 {
 			*f.have = *f.def

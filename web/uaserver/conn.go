@@ -223,10 +223,14 @@ func (k *call) fault(status ua.StatusCode) error {
 
 // later does the rest of a call after the ones before it, without holding up the connection.
 func (k *call) later(job func(context.Context) (ua.Response, error)) error {
-	do := func(ctx context.Context) {
+	return k.queue(func(ctx context.Context) {
 		resp, err := job(ctx)
 		_ = k.answer(resp, err) // an error is a connection that has ended
-	}
+	})
+}
+
+// queue has something done after what is queued before it.
+func (k *call) queue(do func(context.Context)) error {
 	select {
 	case k.c.jobs <- do:
 		return nil

@@ -37,6 +37,7 @@ type Server struct {
 	channel channel.Config
 	started time.Time
 	level   levelCache
+	reads   chan struct{} // holds one element for each request the archive works on
 
 	mu       sync.Mutex
 	url      string // of the listener, told to clients that do not say which they used
@@ -60,6 +61,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 	s := &Server{
 		cfg: cfg, backend: backend, log: cfg.Logger, table: backend.Live(), started: time.Now(),
 		conns: map[*conn]struct{}{}, sessions: map[string]*session{}, url: cfg.EndpointURL,
+		reads: make(chan struct{}, maxHistoryReads),
 	}
 	tags := backend.Tags()
 	if len(tags) != s.table.Len() {
@@ -74,6 +76,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 	})
 	s.space, err = space.New(space.Options{
 		Project: cfg.Project, Tags: tags, Values: s.values(), Methods: methods(), Redundant: len(backend.Servers()) > 1,
+		History: cfg.History != nil, Aggregates: aggregateIDs[:],
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opc ua server: %w", err)

@@ -1,6 +1,7 @@
 package uaserver
 
 import (
+	"math"
 	"time"
 
 	"github.com/gopcua/opcua/id"
@@ -15,7 +16,7 @@ func methods() []uint32 { return []uint32{id.Server_GetMonitoredItems, id.Server
 // values gives the variables of the Server object their present values.
 func (s *Server) values() map[uint32]func() *ua.Variant {
 	all := map[uint32]func() *ua.Variant{}
-	for _, group := range []map[uint32]func() any{s.identityValues(), s.statusValues(), s.capabilityValues(), s.diagnosticValues()} {
+	for _, group := range []map[uint32]func() any{s.identityValues(), s.statusValues(), s.capabilityValues(), s.historyValues(), s.diagnosticValues()} {
 		for n, f := range group {
 			all[n] = func() *ua.Variant {
 				v := f()
@@ -92,7 +93,7 @@ func (s *Server) capabilityValues() map[uint32]func() any {
 		id.Server_ServerCapabilities_MinSupportedSampleRate:           func() any { return l.MinSampling.Seconds() * 1000 },
 		id.Server_ServerCapabilities_MaxBrowseContinuationPoints:      func() any { return uint16(l.ContinuationPoints) },
 		id.Server_ServerCapabilities_MaxQueryContinuationPoints:       func() any { return uint16(0) },
-		id.Server_ServerCapabilities_MaxHistoryContinuationPoints:     func() any { return uint16(0) },
+		id.Server_ServerCapabilities_MaxHistoryContinuationPoints:     func() any { return uint16(min(l.HistoryContinuationPoints, math.MaxUint16)) },
 		id.Server_ServerCapabilities_SoftwareCertificates:             func() any { return []*ua.ExtensionObject{} },
 		id.Server_ServerCapabilities_MaxArrayLength:                   number(maxArray),
 		id.Server_ServerCapabilities_MaxStringLength:                  number(tag.MaxText),
@@ -105,12 +106,38 @@ func (s *Server) capabilityValues() map[uint32]func() any {
 		id.Server_ServerCapabilities_MaxMonitoredItemsQueueSize:       number(l.QueueSize),
 
 		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead:                          perCall,
+		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData:               number(min(maxHistoryNodes, l.OperationsPerCall)),
 		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite:                         perCall,
 		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerMethodCall:                    perCall,
 		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse:                        perCall,
 		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerRegisterNodes:                 perCall,
 		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIDs: perCall,
 		id.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall:                 perCall,
+	}
+}
+
+// historyValues say what can be done with the past: read it. Nobody changes it from here.
+func (s *Server) historyValues() map[uint32]func() any {
+	yes, no := func() any { return true }, func() any { return false }
+	if s.cfg.History == nil {
+		return nil
+	}
+	return map[uint32]func() any{
+		id.HistoryServerCapabilities_AccessHistoryDataCapability:   yes,
+		id.HistoryServerCapabilities_AccessHistoryEventsCapability: no,
+		id.HistoryServerCapabilities_MaxReturnDataValues:           func() any { return uint32(maxHistoryValues) },
+		id.HistoryServerCapabilities_MaxReturnEventValues:          func() any { return uint32(0) },
+		id.HistoryServerCapabilities_InsertDataCapability:          no,
+		id.HistoryServerCapabilities_ReplaceDataCapability:         no,
+		id.HistoryServerCapabilities_UpdateDataCapability:          no,
+		id.HistoryServerCapabilities_DeleteRawCapability:           no,
+		id.HistoryServerCapabilities_DeleteAtTimeCapability:        no,
+		id.HistoryServerCapabilities_InsertAnnotationCapability:    no,
+		id.HistoryServerCapabilities_InsertEventCapability:         no,
+		id.HistoryServerCapabilities_ReplaceEventCapability:        no,
+		id.HistoryServerCapabilities_UpdateEventCapability:         no,
+		id.HistoryServerCapabilities_DeleteEventCapability:         no,
+		id.HistoryServerCapabilities_ServerTimestampSupported:      no,
 	}
 }
 

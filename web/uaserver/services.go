@@ -45,6 +45,8 @@ func newRequest(typ uint32) any {
 		return new(ua.CloseSessionRequest)
 	case id.CancelRequest_Encoding_DefaultBinary:
 		return new(ua.CancelRequest)
+	case id.HistoryReadRequest_Encoding_DefaultBinary:
+		return new(ua.HistoryReadRequest)
 	case id.WriteRequest_Encoding_DefaultBinary:
 		return new(ua.WriteRequest)
 	case id.CallRequest_Encoding_DefaultBinary:
@@ -108,6 +110,8 @@ func (k *call) serve(msg any) (ua.Response, error) {
 		return k.closeSession(req)
 	case *ua.CancelRequest:
 		return &ua.CancelResponse{CancelCount: uint32(k.x.client.Cancel(req.RequestHandle))}, nil
+	case *ua.HistoryReadRequest:
+		return nil, k.historyRead(req)
 	case *ua.WriteRequest:
 		return nil, k.write(req)
 	case *ua.CallRequest:

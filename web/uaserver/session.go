@@ -50,6 +50,8 @@ type session struct {
 	mu    sync.Mutex // one activation and one Browse at a time, should the client use two connections
 	nonce []byte     // the client signs it at the next activation
 	cps   map[string]*continuation
+
+	history map[string]*historyPoint // unfinished reads of the archive by their continuation points; guarded by mu
 }
 
 // unbind takes a session off its connection. The server's lock is held.
@@ -101,7 +103,7 @@ func (k *call) createSession(req *ua.CreateSessionRequest) (ua.Response, error) 
 	x := &session{
 		id: ua.NewByteStringNodeID(space.NamespaceServer, secret()[:16]), token: string(secret()), name: truncate(req.SessionName),
 		timeout: min(timeout, notActivatedTime), client: k.s.engine.NewClient(), raw: k.c.ch.RawCertificate(),
-		nonce: secret(), cps: map[string]*continuation{}, granted: timeout,
+		nonce: secret(), cps: map[string]*continuation{}, history: map[string]*historyPoint{}, granted: timeout,
 	}
 	x.seen.Store(time.Now().UnixNano())
 	if !k.s.addSession(x, k.c) {

@@ -110,6 +110,6 @@ func (s *Server) newUAServer(node string) (*uaserver.Server, error) {
 	return uaserver.New(uaserver.Config{
 		Project: s.cfg.Project, ApplicationURI: uri, ApplicationName: s.cfg.Project + " " + node, SoftwareVersion: s.version,
 		EndpointURL: "opc.tcp://" + n.OPCUA, Identity: identity, Trust: trust, AllowNone: s.cfg.OPCUA.AllowNone,
-		AllowAnonymous: s.cfg.OPCUA.Anonymous, Logger: s.log.With("component", "opcua-server"),
+		AllowAnonymous: s.cfg.OPCUA.Anonymous, History: uaHistory{s.store, s.cfg.Tags}, Logger: s.log.With("component", "opcua-server"),
 	}, uaBackend{s})
 }

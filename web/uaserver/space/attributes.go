@@ -9,8 +9,9 @@ import (
 
 // The bits of AccessLevel (OPC 10000-3, 8.57).
 const (
-	AccessRead  = 1
-	AccessWrite = 2
+	AccessRead    = 1
+	AccessWrite   = 2
+	AccessHistory = 4
 )
 
 // Attribute returns the value of an attribute of a node, as seen by a user who may write or not. The value of a tag is
@@ -130,7 +131,7 @@ func (s *Space) variable(r Ref, attr ua.AttributeID, mayWrite bool) (*ua.Variant
 		}
 		return ua.MustVariant(0.0), ua.StatusOK
 	case ua.AttributeIDHistorizing:
-		return ua.MustVariant(r.kind == kindTag && s.opt.Tags[r.index].History != tag.HistoryOff), ua.StatusOK
+		return ua.MustVariant(r.kind == kindTag && s.Recorded(tag.ID(r.index))), ua.StatusOK
 	}
 	return nil, ua.StatusBadAttributeIDInvalid
 }
@@ -154,10 +155,17 @@ func (s *Space) shape(r Ref) (dataType uint32, rank int32, dims []uint32) {
 }
 
 func (s *Space) access(r Ref, mayWrite bool) byte {
-	if r.kind == kindTag && s.opt.Tags[r.index].Writable && mayWrite {
-		return AccessRead | AccessWrite
+	access := byte(AccessRead)
+	if r.kind != kindTag {
+		return access
 	}
-	return AccessRead
+	if s.opt.Tags[r.index].Writable && mayWrite {
+		access |= AccessWrite
+	}
+	if s.Recorded(tag.ID(r.index)) {
+		access |= AccessHistory
+	}
+	return access
 }
 
 // value returns the value of a variable other than a tag. A variable that belongs to a type has none.

@@ -54,6 +54,9 @@ type Options struct {
 	Values map[uint32]func() *ua.Variant
 	// Methods are the ids of the methods of the Server object that can be called.
 	Methods []uint32
+	// History says that tags are recorded; Aggregates are the functions their history can be read with.
+	History    bool
+	Aggregates []uint32
 	// Redundant says that the server is one of a non-transparent redundant set.
 	Redundant bool
 }
@@ -212,6 +215,11 @@ func (s *Space) Numeric(r Ref) uint32 {
 		return 0
 	}
 	return s.std.nodes[r.index].id
+}
+
+// Recorded reports whether a tag has a history.
+func (s *Space) Recorded(id tag.ID) bool {
+	return s.opt.History && s.opt.Tags[id].History != tag.HistoryOff
 }
 
 // Definition returns the definition of a tag.

@@ -51,7 +51,7 @@ type reference struct {
 var serverObjects = []uint32{
 	id.Server_ServerCapabilities, id.Server_ServerCapabilities_OperationLimits, id.Server_ServerCapabilities_ModellingRules,
 	id.Server_ServerCapabilities_AggregateFunctions, id.Server_ServerDiagnostics, id.Server_ServerDiagnostics_SessionsDiagnosticsSummary,
-	id.Server_VendorServerInfo, id.Server_ServerRedundancy, id.Server_Namespaces,
+	id.HistoryServerCapabilities, id.HistoryServerCapabilities_AggregateFunctions, id.Server_VendorServerInfo, id.Server_ServerRedundancy, id.Server_Namespaces,
 }
 
 // loader reads the node set.
@@ -71,6 +71,9 @@ func loadStandard(opt Options) (*standard, error) {
 	l.mirror()
 	if opt.Redundant {
 		l.redundancy()
+	}
+	if opt.History {
+		l.aggregates()
 	}
 	l.reach(id.RootFolder, false)
 	return l.standard(), nil
@@ -206,6 +209,18 @@ func (l *loader) redundancy() {
 	}
 }
 
+// aggregates puts the functions the history can be read with into both folders for them.
+func (l *loader) aggregates() {
+	for _, folder := range []uint32{id.Server_ServerCapabilities_AggregateFunctions, id.HistoryServerCapabilities_AggregateFunctions} {
+		for _, f := range l.opt.Aggregates {
+			if from, to := l.nodes[folder], l.nodes[f]; from != nil && to != nil {
+				from.add(reference{id.Organizes, f, true})
+				to.add(reference{id.Organizes, folder, false})
+			}
+		}
+	}
+}
+
 // reach marks a node and what hangs below it as kept.
 func (l *loader) reach(from uint32, server bool) {
 	n, ok := l.nodes[from]
@@ -245,7 +260,10 @@ func (l *loader) wanted(parent *node, child uint32, server bool) bool {
 	}
 	switch n.class {
 	case ua.NodeClassObject:
-		return slices.Contains(serverObjects, child)
+		if child == id.HistoryServerCapabilities {
+			return l.opt.History
+		}
+		return slices.Contains(serverObjects, child) || (l.opt.History && slices.Contains(l.opt.Aggregates, child))
 	case ua.NodeClassMethod:
 		return slices.Contains(l.opt.Methods, child)
 	}
