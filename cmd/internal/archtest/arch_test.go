@@ -30,8 +30,10 @@ var allowed = map[string][]string{
 	"history/journal":       {"acquisition/tag", "alarms"}, // journals alarm events
 	"history":               {"acquisition/tag", "history/block"},
 	"redundancy/role":       {},
+	"redundancy/resource":   {},
 	"redundancy/wire":       {"acquisition/tag", "redundancy/role"},
 	"redundancy/simulation": {"redundancy/role", "redundancy/wire"},
+	"redundancy/pki":        {},
 	"redundancy":            {"acquisition/tag", "redundancy/role", "redundancy/wire"},
 	"web/api":               {},
 	"web/ui":                {},
@@ -42,10 +44,13 @@ var allowed = map[string][]string{
 	"simulators/plc":        {"acquisition/tag", "simulators/process"},
 	"simulators/ua":         {"acquisition/tag", "simulators/process", "acquisition/live", "web/uaserver"}, // the simulated device speaks through our own server
 	"cmd/scadactl":          {"web/api"},
+
+	"redundancy/witness":       {"redundancy/role", "redundancy/witness/lease"}, // implements redundancy.Witness
+	"redundancy/witness/lease": {},
 }
 
 // pure packages hold no clock, goroutine, lock, log or random source.
-var pure = []string{"acquisition/tag", "acquisition/plan", "acquisition/schedule", "alarms", "history/block", "redundancy/role", "redundancy/wire"}
+var pure = []string{"acquisition/tag", "acquisition/plan", "acquisition/schedule", "alarms", "history/block", "redundancy/role", "redundancy/wire", "redundancy/witness/lease"}
 
 var impureImports = map[string]string{
 	"log": "return events instead", "log/slog": "return events instead", "sync": "the owner serialises calls",
