@@ -30,6 +30,9 @@ type rig struct {
 	ports demo.Ports
 	who   demo.Credentials
 	procs map[string]*exec.Cmd
+
+	client *http.Client                           // nil: the default one
+	launch func(name string, cmd *exec.Cmd) error // nil: as a child on this machine's own network
 }
 
 // newRig writes a demo plant; edit may change plant.yaml before anything starts.
@@ -120,7 +123,11 @@ func (r *rig) spawn(name, program string, args ...string) {
 	cmd := exec.Command(filepath.Join(r.bin, program), args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	start := func(_ string, cmd *exec.Cmd) error { return cmd.Start() }
+	if r.launch != nil {
+		start = r.launch
+	}
+	if err := start(name, cmd); err != nil {
 		r.t.Fatal(err)
 	}
 	log.Close()
@@ -220,7 +227,11 @@ func (r *rig) http(method, url, token string, in, out any) error {
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := http.DefaultClient.Do(req)
+	client := http.DefaultClient
+	if r.client != nil {
+		client = r.client
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,313 @@
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"scada/web/api"
+)
+
+const (
+	writtenTag  = "treatment/message" // nothing in the process depends on it
+	writeEvery  = 120 * time.Millisecond
+	writeWithin = time.Second
+)
+
+// load lets alarms come and go, and writes a tag by way of both nodes, all the time.
+type load struct {
+	r    *labRig
+	stop chan struct{}
+	wg   sync.WaitGroup
+
+	mu       sync.Mutex
+	paused   bool
+	next     map[string]time.Time
+	on       map[string]bool
+	raised   map[string]int // since the last check
+	cleared  map[string]int
+	accepted map[string]int // writes, by the node that executed them
+	failed   error
+}
+
+func (r *labRig) startLoad() *load {
+	l := &load{r: r, stop: make(chan struct{}), next: map[string]time.Time{}, on: map[string]bool{}, raised: map[string]int{}, cleared: map[string]int{}, accepted: map[string]int{}}
+	l.wg.Go(l.toggle)
+	for _, node := range []string{"a", "b"} {
+		l.wg.Go(func() { l.write(node) })
+	}
+	return l
+}
+
+func (l *load) end() {
+	close(l.stop)
+	l.wg.Wait()
+}
+
+// toggle changes the alarm points at random times. Each state lasts longer than a take-over with its reading of all
+// devices, so that none of them can pass unseen.
+func (l *load) toggle() {
+	tick := time.NewTicker(30 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-l.stop:
+			return
+		case <-tick.C:
+		}
+		l.mu.Lock()
+		for point := range toggled {
+			if l.paused || time.Now().Before(l.next[point]) {
+				continue
+			}
+			l.change(point)
+			l.next[point] = time.Now().Add(l.r.take + 2*time.Second + rand.N(2*time.Second))
+		}
+		l.mu.Unlock()
+	}
+}
+
+func (l *load) change(point string) {
+	on, value := !l.on[point], 1
+	if !on {
+		value = 0
+	}
+	if err := l.r.sim(http.MethodPost, "/points", map[string]any{"name": point, "value": value}, nil); err != nil {
+		l.failed = err
+		return
+	}
+	l.on[point] = on
+	if on {
+		l.raised[point]++
+	} else {
+		l.cleared[point]++
+	}
+}
+
+// pause stops the alarms where they are, or lets them go on.
+func (l *load) pause(yes bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.paused = yes
+	for point := range toggled {
+		l.next[point] = time.Now().Add(rand.N(l.r.take + 3*time.Second))
+	}
+}
+
+func (l *load) write(node string) {
+	tick := time.NewTicker(writeEvery)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-l.stop:
+			return
+		case <-tick.C:
+		}
+		res, err := l.r.writeTag(node, fmt.Sprintf("%s%d", node, i))
+		if err != nil {
+			continue // refused or unanswered: that is what is tested
+		}
+		l.mu.Lock()
+		l.accepted[res.Node]++
+		l.mu.Unlock()
+	}
+}
+
+func (r *labRig) writeTag(node, value string) (res api.WriteResult, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), writeWithin)
+	defer cancel()
+	body, err := json.Marshal(api.Write{Value: value})
+	if err != nil {
+		return res, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url(node)+"/api/v1/tags/"+writtenTag+"/value", bytes.NewReader(body))
+	if err != nil {
+		return res, err
+	}
+	req.Header.Set("Authorization", "Bearer "+r.who.Token)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return res, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return res, fmt.Errorf("writing through %s: %s", node, resp.Status)
+	}
+	return res, json.NewDecoder(resp.Body).Decode(&res)
+}
+
+// checkAlarms compares the alarm transitions in both journals since a moment with what the plant was made to do, and
+// starts counting anew. The alarms must be paused. What is on its way gets a few seconds.
+func (l *load) checkAlarms(since time.Time) (lost, doubled int, err error) {
+	l.mu.Lock()
+	raised, cleared := l.raised, l.cleared
+	l.raised, l.cleared = map[string]int{}, map[string]int{}
+	err, l.failed = l.failed, nil
+	l.mu.Unlock()
+	if err != nil {
+		return 0, 0, err
+	}
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		lost, doubled = 0, 0
+		for _, node := range []string{"a", "b"} {
+			counts, err := l.r.alarmCounts(node, since)
+			if err != nil {
+				return 0, 0, err
+			}
+			nodeLost, nodeDoubled := 0, 0
+			for point, condition := range toggled {
+				for _, want := range []struct {
+					event string
+					n     int
+				}{{"RAISE", raised[point]}, {"CLEAR", cleared[point]}} {
+					got := counts[condition+" "+want.event]
+					nodeLost += max(want.n-got, 0)
+					nodeDoubled += max(got-want.n, 0)
+				}
+			}
+			lost, doubled = max(lost, nodeLost), max(doubled, nodeDoubled)
+		}
+		if lost == 0 || time.Now().After(deadline) {
+			return lost, doubled, nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// alarmCounts returns how often each condition and event is in the journal of a node since a moment.
+func (r *labRig) alarmCounts(node string, since time.Time) (map[string]int, error) {
+	n := map[string]int{}
+	q := url.Values{"kind": {"alarm"}, "limit": {"1000"}, "from": {since.Format(time.RFC3339Nano)}}
+	for {
+		var page api.Journal
+		if err := r.call(node, http.MethodGet, "/api/v1/journal?"+q.Encode(), nil, &page); err != nil {
+			return nil, err
+		}
+		for _, e := range page.Entries {
+			n[e.Source+" "+e.Event]++
+		}
+		if page.Next == "" {
+			return n, nil
+		}
+		q.Set("cursor", page.Next)
+	}
+}
+
+// request is one request as the simulated devices saw it.
+type request struct {
+	Seq    uint64
+	Time   time.Time
+	Device string
+	Remote string
+	Write  bool
+}
+
+// node returns who sent it, by its address in the field.
+func (q request) node() string {
+	switch {
+	case strings.HasPrefix(q.Remote, prefixes[field]+"1:"):
+		return "a"
+	case strings.HasPrefix(q.Remote, prefixes[field]+"2:"):
+		return "b"
+	}
+	return q.Remote
+}
+
+// requests returns what the devices were asked since a request, oldest first.
+func (r *labRig) requests(after uint64) (list []request, err error) {
+	for {
+		var page struct{ Requests []request }
+		if err := r.sim(http.MethodGet, fmt.Sprintf("/journal?limit=20000&after_request=%d&after_change=1000000000", after), nil, &page); err != nil {
+			return nil, err
+		}
+		if len(page.Requests) == 0 {
+			return list, nil
+		}
+		list = append(list, page.Requests...)
+		after = list[len(list)-1].Seq
+	}
+}
+
+// truth is what the devices say about one run.
+type truth struct {
+	silence time.Duration // the longest any Modbus device was not asked
+	writers time.Duration // how long two nodes wrote by turns
+	pollers time.Duration // how long two nodes polled by turns
+	writes  int
+}
+
+// judge goes through the requests of a run.
+func judge(list []request) truth {
+	var tr truth
+	last := map[string]request{}
+	polls, writes := map[string][]handOver{}, []handOver{}
+	lastWrite := request{}
+	for _, q := range list {
+		p, known := last[q.Device]
+		if known && q.Device != "mixer" {
+			tr.silence = max(tr.silence, q.Time.Sub(p.Time))
+		}
+		if known && p.node() != q.node() {
+			polls[q.Device] = append(polls[q.Device], handOver{q.Time, p.node(), q.node()})
+		}
+		last[q.Device] = q
+		if !q.Write {
+			continue
+		}
+		if tr.writes > 0 && lastWrite.node() != q.node() {
+			writes = append(writes, handOver{q.Time, lastWrite.node(), q.node()})
+		}
+		lastWrite = q
+		tr.writes++
+	}
+	for _, turns := range polls {
+		tr.pollers = max(tr.pollers, longestOverlap(turns))
+	}
+	tr.writers = longestOverlap(writes)
+	return tr
+}
+
+// quantile returns the value below or at which the part p of the values lies (nearest rank), 0 of none.
+func quantile(values []float64, p float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	rank := int(p*float64(len(sorted)) + 0.999999)
+	return sorted[min(max(rank, 1), len(sorted))-1]
+}
+
+func TestJudge(t *testing.T) {
+	at := func(ms int, node string, write bool) request {
+		last := map[string]string{"a": "1", "b": "2"}[node]
+		return request{Time: time.UnixMilli(int64(ms)), Device: "plc1", Remote: prefixes[field] + last + ":4711", Write: write}
+	}
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		name string
+		list []request
+		want truth
+	}{
+		{"nothing", nil, truth{}},
+		{"a take-over", []request{at(0, "a", true), at(100, "a", false), at(700, "b", false), at(800, "b", true)}, truth{silence: 600 * ms, writes: 2}},
+		{"both read, one writes", []request{at(0, "a", false), at(50, "b", true), at(100, "a", false), at(150, "b", true)}, truth{silence: 50 * ms, pollers: 50 * ms, writes: 2}},
+		{"both write", []request{at(0, "a", true), at(100, "b", true), at(200, "a", true), at(300, "b", true)}, truth{silence: 100 * ms, pollers: 100 * ms, writers: 100 * ms, writes: 4}},
+	} {
+		if got := judge(c.list); got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
