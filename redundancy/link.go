@@ -87,11 +87,15 @@ func (n *Node) connect(ctx context.Context, p *path, purpose wire.Purpose) (*lin
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	defer stop()
 	if n.cfg.ClientTLS != nil {
-		l.conn = tls.Client(raw, n.cfg.ClientTLS)
+		err = l.secure(tls.Client(raw, n.cfg.ClientTLS))
 	}
-	l.in = bufio.NewReaderSize(l.conn, 32<<10)
-	if err := l.greet(purpose); err != nil {
+	if err == nil {
+		l.in = bufio.NewReaderSize(l.conn, 32<<10)
+		err = l.greet(purpose)
+	}
+	if err != nil {
 		_ = raw.Close()
+		n.blameCertificate(err)
 		return nil, err
 	}
 	return l, nil
@@ -246,11 +250,18 @@ func (n *Node) serve(p *path, raw net.Conn, greeted func()) {
 	stop := context.AfterFunc(n.work, func() { _ = raw.Close() })
 	defer stop()
 	l := &link{n: n, raw: raw, conn: raw}
+	var purpose wire.Purpose
+	var err error
 	if n.cfg.ServerTLS != nil {
-		l.conn = tls.Server(raw, n.cfg.ServerTLS)
+		err = l.secure(tls.Server(raw, n.cfg.ServerTLS))
 	}
-	l.in = bufio.NewReaderSize(l.conn, 32<<10)
-	purpose, err := l.welcome()
+	if err == nil {
+		l.in = bufio.NewReaderSize(l.conn, 32<<10)
+		purpose, err = l.welcome()
+	} else {
+		n.blameCertificate(err)
+		l.linger()
+	}
 	greeted()
 	if err != nil {
 		_ = raw.Close()

@@ -88,6 +88,9 @@ func (p *path) note(err error) {
 	p.n.mu.Lock()
 	defer p.n.mu.Unlock()
 	p.problem = plain(err)
+	if why := certificateProblem(err, p.n.cfg.Peer); why != "" {
+		p.problem = why
+	}
 }
 
 // plain makes a short text of a network error.

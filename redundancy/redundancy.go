@@ -155,6 +155,8 @@ type Config struct {
 	// Without them every address must be a loopback address.
 	ServerTLS *tls.Config
 	ClientTLS *tls.Config
+	// Secured is told of every TLS handshake that succeeded, on either side. Optional; it may block for a write to disk.
+	Secured func(tls.ConnectionState)
 }
 
 // Witness tells, when the peer is silent on every path, what a third party knows of it. Ask may block until ctx ends.
@@ -281,7 +283,8 @@ type PeerStatus struct {
 	ClockOffset time.Duration // its wall clock minus ours, less half a round trip
 	Areas       []PeerArea
 	Health      Health
-	// Refused says why a peer that called was turned away (other project, other protocol), empty if none was.
+	// Refused says why a peer was turned away (other project, other protocol, a certificate that is not accepted), by
+	// either node; empty if none was.
 	Refused string
 }
 
