@@ -64,8 +64,9 @@ type Redundancy struct {
 
 // Area is a set of devices that changes server as one.
 type Area struct {
-	Name    string
-	Primary string
+	Name      string
+	Primary   string
+	Resources []Resource // in the order of their start
 }
 
 // Device is one field device; Modbus or OPCUA is set after its Driver.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"scada/acquisition/tag"
 	"scada/alarms"
 	"scada/cmd/internal/config"
+	"scada/redundancy/resource"
 )
 
 func load(t *testing.T, text string, others map[string]string) (*config.Config, error) {
@@ -119,6 +121,28 @@ func TestEveryMessage(t *testing.T) {
 		{"areas:", "redundancy: {hold_off: 2h}\nareas:", `plant.yaml:5:14: redundancy.hold_off: 2h0m0s is outside 0s .. 1h0m0s`},
 		{"areas:", "redundancy: [1]\nareas:", `plant.yaml:5:13: redundancy: a mapping expected, found a list`},
 		{"primary: a", "primary: c", `plant.yaml:6:5: areas[0]: primary "c" is not one of the nodes`},
+		{"primary: a}", "primary: a, resources: [{type: virtual_ip, address: 10.0.0.10/24, interface: eth0}]}", `plant.yaml:6:42: areas[0].resources[0]: name "": letters, digits, - and _ only, 64 at most`},
+		{"primary: a}", "primary: a, resources: [{name: x, type: mount}]}", `plant.yaml:6:42: areas[0].resources[0]: type "mount" is none of virtual_ip, command`},
+		{"primary: a}", "primary: a, resources: [{name: x, type: virtual_ip, address: 10.0.0.10, interface: eth0}]}", `plant.yaml:6:70: areas[0].resources[0].address: "10.0.0.10" is not an address with a prefix length (10.0.0.10/24)`},
+		{"primary: a}", "primary: a, resources: [{name: x, type: virtual_ip, address: 127.0.0.5/8, interface: eth0}]}", `areas[0].resources[0].address: 127.0.0.5 cannot be a virtual address`},
+		{"primary: a}", "primary: a, resources: [{name: x, type: virtual_ip, address: 10.0.0.10/24}]}", `areas[0].resources[0].address: interface "": 1 to 15 characters`},
+		{"primary: a}", "primary: a, resources: [{name: x, type: virtual_ip, address: 10.0.0.10/24, interface: enp0s31f6u1u4i2}]}", ``},
+		{"primary: a}", "primary: a, resources: [{name: x, type: virtual_ip, address: 10.0.0.10/24, interface: enp0s31f6u1u4i23}]}", `areas[0].resources[0].address: interface "enp0s31f6u1u4i23": 1 to 15 characters`},
+		{"primary: a}", "primary: a, resources: [{name: x, type: virtual_ip, address: 10.0.0.10/24, interface: eth0, stop: [/bin/true]}]}", `plant.yaml:6:110: areas[0].resources[0].stop: the type is virtual_ip`},
+		{"primary: a}", "primary: a, resources: [{name: x, type: virtual_ip, address: 10.0.0.10/24, interface: eth0, netmask: 24}]}", `plant.yaml:6:110: areas[0].resources[0].netmask: unknown field`},
+		{"primary: a}", "primary: a, resources: [{name: x, type: virtual_ip, address: 10.0.0.10/24, interface: eth0}, {name: x, type: virtual_ip, address: 10.0.0.11/24, interface: eth0}]}", `plant.yaml:6:112: areas[0].resources[1].name: resource "x" stands twice`},
+		{"primary: a}", "primary: a, resources: [{name: x, type: virtual_ip, address: 10.0.0.10/24, interface: eth0}, {name: y, type: virtual_ip, address: 10.0.0.10/32, interface: eth1}]}", `areas[0].resources[1].address: 10.0.0.10 is already used by areas[0].resources[0]`},
+		{"primary: a}", "primary: a, resources: [{name: x, type: command, address: 10.0.0.10/24, start: [/bin/true], stop: [/bin/true]}]}", `areas[0].resources[0].address: the type is command`},
+		{"primary: a}", "primary: a, resources: [{name: x, type: command, interface: eth0, start: [/bin/true], stop: [/bin/true]}]}", `areas[0].resources[0].interface: the type is command`},
+		{"primary: a}", "primary: a, resources: [{name: x, type: command, start: [/bin/true]}]}", `plant.yaml:6:42: areas[0].resources[0]: start and stop are required`},
+		{"primary: a}", "primary: a, resources: [{name: x, type: command, start: mount /data, stop: [/bin/true]}]}", `areas[0].resources[0].start: a list expected, found a single value`},
+		{"primary: a}", "primary: a, resources: [{name: x, type: command, start: [mount, /data], stop: [/bin/true]}]}", `plant.yaml:6:67: areas[0].resources[0].start: "mount" is not an absolute path`},
+		{"primary: a}", "primary: a, resources: [{name: x, type: command, start: [/bin/true], stop: [" + strings.Repeat("/a, ", 64) + "/a]}]}", `areas[0].resources[0].stop: 65 words: a program and at most 63 arguments`},
+		{"primary: a}", "primary: a, resources: [{name: x, type: command, start: [/bin/true], stop: [/bin/true, " + strings.Repeat("a", 4097) + "]}]}", `areas[0].resources[0].stop[1]: longer than 4096 bytes`},
+		{"primary: a}", "primary: a, resources: [{name: x, type: command, start: [/bin/true], stop: [/bin/true], interval: 1ms}]}", `areas[0].resources[0].interval: 1ms is outside 100ms .. 10m0s`},
+		{"primary: a}", "primary: a, resources: [{name: x, type: command, start: [/bin/true], stop: [/bin/true], limits: {start: 2m}}]}", `areas[0].resources[0].limits.start: 2m0s is outside 10ms .. 1m0s`},
+		{"primary: a}", "primary: a, resources: [{name: x, type: command, start: [/bin/true], stop: [/bin/true], limits: {stop: 4001ms}}]}", `plant.yaml:6:30: areas[0].resources: the stop limits add up to 4.001s, more than the 4s a switch-over may wait for`},
+		{"primary: a}", "primary: a, resources: [" + strings.Repeat("{}, ", 16) + "{}]}", `plant.yaml:6:30: areas[0].resources: 17 resources, the limit is 16`},
 		{"driver: modbus", "driver: profibus", `plant.yaml:8:18: devices[0].driver: "profibus" is none of modbus, opcua`},
 		{"driver: modbus, modbus: {", "driver: modbus, opcua: {endpoint: x}, modbus: {", `devices[0].opcua: the driver is modbus`},
 		{"name: mixer, driver", "name: plc1, driver", `plant.yaml:9:6: devices[1].name: device "plc1" stands twice`},
@@ -167,6 +191,40 @@ func TestEveryMessage(t *testing.T) {
 		if err != nil && !strings.HasPrefix(err.Error(), "plant.yaml:") {
 			t.Errorf("%q -> %q: no file and line in %q", c.old, c.new, err)
 		}
+	}
+}
+
+// TestVirtualAddressOfANode: a node that starts removes its virtual addresses, so they must not be its own.
+func TestVirtualAddressOfANode(t *testing.T) {
+	text := strings.Replace(base(t), "primary: a}", "primary: a, resources: [{name: x, type: virtual_ip, address: 10.0.0.10/24, interface: eth0}]}", 1)
+	for old, c := range map[string]struct{ new, where string }{
+		"field: 127.0.0.11}":      {"field: 10.0.0.10}", "nodes.a.field"},
+		`{lan: "127.0.0.1:7402"}`: {`{lan: "10.0.0.10:7402"}`, "nodes.b.links.lan"},
+	} {
+		want := "areas[0].resources[0].address: 10.0.0.10 is an address of " + c.where + " itself"
+		if _, err := load(t, strings.Replace(text, old, c.new, 1), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+func TestResourcesAreRead(t *testing.T) {
+	c, err := load(t, strings.Replace(base(t), "primary: a}", `primary: a, resources: [
+    {name: data, type: command, critical: true, start: [/bin/mount, /data], stop: [/bin/umount, /data], monitor: [/bin/mountpoint, -q, /data], interval: 3s, limits: {start: 20s, stop: 2s}},
+    {name: vip, type: virtual_ip, address: "fd00::10/64", interface: eth0}]}`, 1), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := c.Areas[0].Resources
+	want := []config.Resource{
+		{
+			Name: "data", Type: "command", Critical: true, Interval: 3 * time.Second, Limits: resource.Limits{Start: 20 * time.Second, Stop: 2 * time.Second, Monitor: 2 * time.Second},
+			Start: []string{"/bin/mount", "/data"}, Stop: []string{"/bin/umount", "/data"}, Monitor: []string{"/bin/mountpoint", "-q", "/data"},
+		},
+		{Name: "vip", Type: "virtual_ip", Interval: time.Second, Limits: resource.Limits{Start: time.Second, Stop: time.Second, Monitor: time.Second}, Address: "fd00::10/64", Interface: "eth0"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
 

@@ -38,8 +38,9 @@ type redundancyFile struct {
 }
 
 type areaFile struct {
-	Name    string `yaml:"name"`
-	Primary string `yaml:"primary"`
+	Name      string         `yaml:"name"`
+	Primary   string         `yaml:"primary"`
+	Resources []resourceFile `yaml:"resources" json:",omitempty"`
 }
 
 type deviceFile struct {

@@ -3,6 +3,7 @@ package config
 import (
 	"maps"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -142,6 +143,7 @@ func (b *builder) areas() {
 		return
 	}
 	seen := map[string]bool{}
+	virtual := map[netip.Addr]string{}
 	for i, a := range b.file.Areas {
 		path := index("areas", i)
 		if !isName(a.Name) {
@@ -154,7 +156,9 @@ func (b *builder) areas() {
 		if _, ok := b.file.Nodes[a.Primary]; !ok {
 			b.failf(path, "primary %q is not one of the nodes", a.Primary)
 		}
-		b.config.Areas = append(b.config.Areas, Area(a))
+		b.config.Areas = append(b.config.Areas, Area{
+			Name: a.Name, Primary: a.Primary, Resources: b.resources(path+".resources", a.Resources, virtual),
+		})
 	}
 }
 
