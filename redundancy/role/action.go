@@ -128,6 +128,8 @@ type Heard struct {
 	// Echo is when this node sent the newest answer the peer had received, valid if Echoed.
 	Echo   time.Duration
 	Echoed bool
+	// Score is the peer's health, 0 is best.
+	Score int
 }
 
 // Self is what the node knows of itself and feeds into its machine.
@@ -136,6 +138,8 @@ type Self struct {
 	Reachable uint32
 	// Busy says that device writes are under way.
 	Busy bool
+	// Score is the node's health: 0 is best, each fault adds its weight.
+	Score int
 	// Hold is why the peer should not get the area by itself; empty means it may.
 	Hold string
 }

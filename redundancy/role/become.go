@@ -17,7 +17,7 @@ func (m *Machine) enter(r Role, reason string) {
 	m.joinUntil = never
 	m.idleSince, m.waiting = never, ""
 	m.asked, m.answerAt = never, never
-	m.echo = never
+	m.echo, m.betterSince = never, never
 	m.report(WhatRole, "%s: %s", r, reason)
 }
 
@@ -54,6 +54,9 @@ func (m *Machine) becomeActive(c claim) {
 	m.activated, m.solo, m.pinned, m.lease = false, c.solo, c.pinned, never
 	m.sawActive, m.prepared, m.sw = true, nil, nil
 	m.countFlap(c.kind)
+	if c.kind == Health {
+		m.healthAt = m.last
+	}
 	m.do(Action{Do: Activate, Term: m.term, Reason: c.reason, Proof: c.proof, Decided: c.decided})
 	if !c.solo && !c.confirmed {
 		m.hold()
@@ -62,7 +65,7 @@ func (m *Machine) becomeActive(c claim) {
 
 // countFlap doubles the hold-off when a primary that got its role back is lost again soon.
 func (m *Machine) countFlap(k Kind) {
-	if k != Fault || m.cfg.Primary || m.handedBackAt == never {
+	if k != Fault && k != Health || m.cfg.Primary || m.handedBackAt == never {
 		return
 	}
 	if m.last-m.handedBackAt > FlapWindow {

@@ -77,6 +77,9 @@ type Config struct {
 	Witness bool
 	// StepLimit is how long each step of a planned switch may take before it is rolled back. Default 5 s.
 	StepLimit time.Duration
+	// HealthMargin is how much better the peer's health score must be for the role to move there; NoHealthSwitch for
+	// never. Default 20.
+	HealthMargin int
 	// Epoch is the highest epoch this node has stored.
 	Epoch uint64
 }
@@ -91,6 +94,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.StepLimit == 0 {
 		c.StepLimit = 5 * time.Second
+	}
+	if c.HealthMargin == 0 {
+		c.HealthMargin = DefaultHealthMargin
 	}
 	return c
 }
@@ -110,6 +116,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("hold-off %v is outside 0 to %v", c.HoldOff, MaxHoldOff)
 	case c.StepLimit < 0 || c.StepLimit > MaxStepLimit:
 		return fmt.Errorf("step limit %v is outside 0 to %v", c.StepLimit, MaxStepLimit)
+	case c.HealthMargin < NoHealthSwitch || c.HealthMargin > MaxHealthMargin:
+		return fmt.Errorf("health margin %d is outside 1 to %d", c.HealthMargin, MaxHealthMargin)
 	case c.Failback > FailbackNever || c.Policy > Safety:
 		return fmt.Errorf("unknown failback or policy")
 	}

@@ -192,7 +192,11 @@ func (m *Machine) evaluateActive() {
 		m.renewing = true
 		return
 	}
-	if m.handBackDue() {
+	m.noteHealth()
+	switch {
+	case m.healthDue():
+		m.healthSwitch()
+	case m.handBackDue():
 		m.handBack()
 	}
 }
@@ -223,7 +227,8 @@ func (m *Machine) forcing() bool {
 		return m.force != nil
 	}
 	peerGone := m.gone != "" || !m.Contact(m.last) && m.silent()
-	yielded := m.Contact(m.last) && !m.peer.Acting
+	// The peer must have said that it neither acts nor is about to, knowing of this take: an operator there may force too.
+	yielded := m.Contact(m.last) && !m.peer.Acting && !m.peer.Claiming && m.echo > m.force.since
 	if peerGone || yielded || m.last >= m.force.since+m.cfg.Take() {
 		m.take(claim{kind: Fault, confirmed: true, solo: true, pinned: true, reason: m.force.reason})
 	}
@@ -246,9 +251,7 @@ func (m *Machine) expire() {
 
 // handBackDue reports whether the designated primary, returned, gets the area back now.
 func (m *Machine) handBackDue() bool {
-	return m.cfg.Failback == FailbackAuto && !m.cfg.Primary && m.activated && !m.pinned && m.sw == nil &&
-		m.Contact(m.last) && m.peer.Role == Standby && m.peer.Ready && m.self.Hold == "" && !m.self.Busy &&
-		m.last >= m.retryAt && m.last >= max(m.cleanSince, m.changedAt)+m.holdOff
+	return m.cfg.Failback == FailbackAuto && !m.cfg.Primary && !m.worse() && m.mayHandOver() && m.last >= m.retryAt && m.last >= max(m.cleanSince, m.changedAt)+m.holdOff
 }
 
 func (m *Machine) handBack() {

@@ -22,7 +22,7 @@ func (m *Machine) Heard(now time.Duration, h Heard) []Action {
 		}
 		return m.end()
 	}
-	m.peerSeq, m.peer, m.heardAt, m.gone = h.Seq, h.View, now, ""
+	m.peerSeq, m.peer, m.peerScore, m.heardAt, m.gone = h.Seq, h.View, h.Score, now, ""
 	m.maxEpoch = max(m.maxEpoch, h.View.Epoch)
 	if h.View.Role == Active {
 		m.sawActive, m.rival, m.restarted = true, max(m.rival, h.View.Epoch), false
@@ -42,6 +42,10 @@ func (m *Machine) Heard(now time.Duration, h Heard) []Action {
 	}
 	if m.role == Active && h.View.Withhold {
 		m.becomeStandby("an operator made " + m.cfg.Peer + " take the area by force")
+	}
+	if m.force != nil && h.View.Withhold && !m.cfg.Primary {
+		m.force, m.claim = nil, nil
+		m.report(WhatOperator, "no take by force: %s, the designated primary, is taking the area by force as well", m.cfg.Peer)
 	}
 	m.followed()
 	return m.end()

@@ -2,6 +2,7 @@ package role
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -71,6 +72,9 @@ type Machine struct {
 	holdOff      time.Duration
 	handedBackAt time.Duration
 	retryAt      time.Duration // of the automatic hand-back
+	peerScore    int
+	betterSince  time.Duration // the peer is healthier by the margin, or never
+	healthAt     time.Duration // of the latest switch for that reason, or never
 }
 
 // claim is a decision to become active whose epoch is being stored.
@@ -100,6 +104,7 @@ func New(cfg Config, now time.Duration) (*Machine, error) {
 	m := &Machine{
 		cfg: cfg, last: now, maxEpoch: cfg.Epoch, holdOff: cfg.HoldOff, unableUntil: never, lease: never, heardAt: never,
 		lastAnswer: never, echo: never, idleSince: never, asked: never, answerAt: never, wanted: never, handedBackAt: never,
+		betterSince: never, healthAt: never,
 	}
 	m.becomeStarting("the node starts")
 	m.out = nil
@@ -192,29 +197,31 @@ func (m *Machine) unable(now time.Duration) bool { return now < m.unableUntil }
 // a node finds out that it stood still.
 func (m *Machine) Deadline() time.Duration {
 	d := m.last + m.cfg.Heartbeat
-	for _, t := range m.moments() {
-		if t > m.last && t < d {
-			d = t
-		}
+	d = min(d, m.due(m.missBase+m.cfg.Take()), m.due(m.joinUntil), m.due(m.lease), m.due(m.wanted), m.due(m.unableUntil))
+	if m.sw != nil {
+		d = min(d, m.due(m.sw.until))
+	}
+	if m.prepared != nil {
+		d = min(d, m.due(m.prepared.until))
+	}
+	if m.force != nil {
+		d = min(d, m.due(m.force.since+m.cfg.Take()))
+	}
+	if m.role == Active {
+		d = min(d, m.due(max(m.cleanSince, m.changedAt)+m.holdOff))
+	}
+	if m.betterSince != never {
+		d = min(d, m.due(m.betterSince+HealthFor))
 	}
 	return d
 }
 
-func (m *Machine) moments() []time.Duration {
-	list := []time.Duration{m.missBase + m.cfg.Take(), m.joinUntil, m.lease, m.wanted, m.unableUntil}
-	if m.sw != nil {
-		list = append(list, m.sw.until)
+// due returns t if it is still to come, and otherwise a time that is later than any.
+func (m *Machine) due(t time.Duration) time.Duration {
+	if t > m.last {
+		return t
 	}
-	if m.prepared != nil {
-		list = append(list, m.prepared.until)
-	}
-	if m.force != nil {
-		list = append(list, m.force.since+m.cfg.Take())
-	}
-	if m.role == Active {
-		list = append(list, max(m.cleanSince, m.changedAt)+m.holdOff)
-	}
-	return list
+	return math.MaxInt64
 }
 
 // Tick lets time pass.

@@ -26,6 +26,8 @@ func (m *Machine) takeByForce(reason string) error {
 		m.report(WhatOperator, "an operator confirms that %s does not act: %s", m.cfg.Peer, reason)
 		m.unhold("an operator confirmed")
 		return nil
+	case m.Contact(m.last) && m.peer.Withhold:
+		return fmt.Errorf("%w: %s is taking the area by force", ErrRefused, m.cfg.Peer)
 	case m.force != nil:
 		return fmt.Errorf("%w: a forced take is under way", ErrRefused)
 	}

@@ -64,10 +64,12 @@ const (
 	HandBack
 	// Drill is a planned switch made to prove that it works.
 	Drill
+	// Health is the automatic move to a peer that works better.
+	Health
 	kindEnd
 )
 
-var kindNames = [kindEnd]string{"start", "fault", "planned", "hand-back", "drill"}
+var kindNames = [kindEnd]string{"start", "fault", "planned", "hand-back", "drill", "health"}
 
 // String returns the name of the kind in messages, files and JSON.
 func (k Kind) String() string {

@@ -168,6 +168,12 @@ func (s *script) self(fields []string) role.Self {
 				s.t.Fatal(err)
 			}
 			self.Reachable = uint32(n)
+		case "score":
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			self.Score = n
 		default:
 			s.t.Fatalf("unknown field %q", f)
 		}
@@ -186,6 +192,8 @@ func (s *script) configure(fields []string) {
 			s.set.Role.Misses, err = strconv.Atoi(value)
 		case "hold_off":
 			s.set.Role.HoldOff = s.duration(value)
+		case "health_margin":
+			s.set.Role.HealthMargin, err = strconv.Atoi(value)
 		case "failback":
 			s.set.Role.Failback, err = role.ParseFailback(value)
 		case "policy":

@@ -26,7 +26,7 @@ func (w *World) Power(name string, on bool) {
 	n.hostUp = on
 	n.trace(fmt.Sprintf("power %v", on))
 	if !on && n.m != nil {
-		n.m, n.touching, n.stalledUntil = nil, false, 0
+		n.gone()
 	}
 	w.check()
 }
@@ -45,6 +45,64 @@ func (w *World) Stall(name string, d time.Duration) {
 		n.stalledUntil = w.now + d
 		n.trace(fmt.Sprintf("stands still for %v", d))
 	}
+}
+
+// Freeze makes the whole machine stand still for d, its clock with it, as a virtual machine does that is moved.
+func (w *World) Freeze(name string, d time.Duration) {
+	n := w.node(name)
+	n.clock() // books an earlier freeze that is over
+	if n.frozenUntil > 0 || !n.hostUp {
+		return
+	}
+	n.trace(fmt.Sprintf("freezes for %v", d))
+	n.frozenAt, n.frozenUntil = w.now, w.now+d
+	// Afterwards what is left of its lease, by its clock, has been the peer's for a while.
+	n.excusedUntil = n.frozenUntil + 2*w.set.Role.Take()
+	w.check()
+}
+
+// Disk makes storing an epoch take d longer, and fail.
+func (w *World) Disk(name string, d time.Duration, fails bool) {
+	n := w.node(name)
+	n.diskDelay, n.failPersist = d, fails
+}
+
+// BreakStream resets the connection that carries the steps of planned switches: what is under way is lost, and each
+// node learns of it in its own time.
+func (w *World) BreakStream(a, b time.Duration) {
+	w.stream++
+	w.nodes[0].streamLost(a)
+	w.nodes[1].streamLost(b)
+}
+
+// TrueWitness gives the node a witness that knows what goes on, or one that never answers.
+func (w *World) TrueWitness(name string, works bool) {
+	n := w.node(name)
+	n.witness = func() role.Verdict {
+		switch {
+		case !works:
+			return role.Unknown
+		case w.cutOff(n):
+			return role.CutOff
+		case w.cutOff(n.peer), n.peer.hostUp && w.now < n.peer.standsUntil():
+			return role.Unknown
+		case n.peer.m == nil || !n.peer.hostUp:
+			return role.PeerDead
+		case n.peer.m.View().Acting:
+			return role.PeerAlive
+		}
+		return role.Unknown
+	}
+}
+
+// cutOff reports whether nothing the node sends arrives anywhere.
+func (w *World) cutOff(n *node) bool {
+	for p := range w.paths {
+		if !w.paths[p].cut[n.index] {
+			return false
+		}
+	}
+	return len(w.paths) > 1
 }
 
 // Cut stops messages from one node to the other on a path; path -1 means all.

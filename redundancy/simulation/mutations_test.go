@@ -81,9 +81,20 @@ var mutations = []mutation{
 
 	{"the hold-off is ignored", "evaluate.go", "max(m.cleanSince, m.changedAt)+m.holdOff", "max(m.cleanSince, m.changedAt)", somebody},
 	{"a flap does not double the hold-off", "become.go", "m.holdOff = min(2*m.holdOff, MaxHoldOff)", "", somebody},
-	{"the hand-back ignores the operator's choice", "evaluate.go", "m.activated && !m.pinned &&", "m.activated &&", somebody},
-	{"the hand-back interrupts writes", "evaluate.go", "&& !m.self.Busy &&", "&&", somebody},
-	{"the hand-back does not wait for a ready peer", "evaluate.go", "m.peer.Role == Standby && m.peer.Ready && m.self.Hold", "m.peer.Role == Standby && m.self.Hold", somebody},
+	{"the automatic ignores the operator's choice", "health.go", "m.activated && !m.pinned &&", "m.activated &&", somebody},
+	{"the automatic interrupts writes", "health.go", "&& !m.self.Busy", "", somebody},
+	{"the automatic does not wait for a ready peer", "health.go", "m.peer.Ready && m.self.Hold", "m.self.Hold", somebody},
+	{"the automatic ignores different configurations", "health.go", "&& m.self.Hold == \"\" &&", "&&", somebody},
+	{"any difference of health moves the area", "health.go", "m.self.Score < m.peerScore+m.cfg.margin()", "m.self.Score <= m.peerScore", somebody},
+	{"a glitch moves the area", "health.go", "m.last >= m.betterSince+HealthFor &&", "", somebody},
+	{"health moves the area again and again", "health.go", "(m.healthAt == never || m.last >= m.healthAt+HealthEvery) && ", "", somebody},
+	{"the new active knows nothing of the health switch", "become.go", "if c.kind == Health {\n\t\tm.healthAt", "if false {\n\t\tm.healthAt", somebody},
+	{"the hand-back returns to the ill node", "evaluate.go", "!m.cfg.Primary && !m.worse() &&", "!m.cfg.Primary &&", somebody},
+	{"the health switch cannot be forbidden", "health.go", "return m.cfg.HealthMargin != NoHealthSwitch && ", "return ", somebody},
+
+	{"two operators take by force at once", "hear.go", "if m.force != nil && h.View.Withhold && !m.cfg.Primary {", "if false {", somebody},
+	{"a forced take does not ask whether the peer claims", "evaluate.go", "!m.peer.Acting && !m.peer.Claiming && m.echo > m.force.since", "!m.peer.Acting", seed},
+	{"a forced take is accepted beside another", "operator.go", "case m.Contact(m.last) && m.peer.Withhold:", "case false:", somebody},
 }
 
 // TestMutationsStillApply keeps the list honest when the machine changes: each fault has exactly one place.
@@ -106,7 +117,7 @@ func TestMutations(t *testing.T) {
 		t.Run(strings.ReplaceAll(m.what, " ", "_"), func(t *testing.T) {
 			overlay := faulty(t, m)
 			test := noticed(t, overlay, "../role", failedTest)
-			seed := noticed(t, overlay, ".", failedSeed, "-run", "TestSeeds", "-seeds", count)
+			seed := noticed(t, overlay, ".", failedSeed, "-run", "TestSeeds", "-seeds", count, "-shrink=false")
 			t.Logf("%s: noticed by test %s, seed %s", m.what, cmp.Or(test, "none"), cmp.Or(seed, "none"))
 			if m.by.missed(test, seed) {
 				t.Errorf("%s: nobody noticed who has to", m.what)

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,9 +19,16 @@ type node struct {
 	rate         float64 // of the host's clock
 	stored       uint64  // the epoch on disk
 	stalledUntil time.Duration
+	frozenAt     time.Duration // the whole machine stands still, with its clock
+	frozenUntil  time.Duration
+	frozenFor    time.Duration // by all freezes that are over
+	excusedUntil time.Duration
 	self         role.Self
 	verdict      role.Verdict
+	witness      func() role.Verdict // asked instead of verdict
 	failActivate bool
+	failPersist  bool
+	diskDelay    time.Duration
 
 	m           *role.Machine // nil while the process is down
 	incarnation uint64
@@ -29,29 +37,43 @@ type node struct {
 	newest      uint64 // of the peer's answers
 	newestInc   uint64
 	touching    bool // the host touches devices
+	writing     uint64
 	busyUntil   time.Duration
 	tickAt      time.Duration
+	streamAt    time.Duration // when the last step given to the stream arrives
 	finished    string
 }
 
 // clock is the host's monotonic clock.
-func (n *node) clock() time.Duration { return time.Duration(float64(n.w.now) * n.rate) }
+func (n *node) clock() time.Duration {
+	now := n.w.now
+	if n.frozenUntil > 0 {
+		if now < n.frozenUntil {
+			now = n.frozenAt
+		} else {
+			n.frozenFor += n.frozenUntil - n.frozenAt
+			n.frozenUntil = 0
+		}
+	}
+	return time.Duration(float64(now-n.frozenFor) * n.rate)
+}
+
+// standsUntil is when the process runs again.
+func (n *node) standsUntil() time.Duration { return max(n.stalledUntil, n.frozenUntil) }
 
 // wait turns a stretch of the node's clock into world time.
 func (n *node) wait(d time.Duration) time.Duration { return time.Duration(float64(d) / n.rate) }
 
-func (n *node) mayWrite() bool { return n.m != nil && n.hostUp && n.m.MayWrite(n.clock()) }
+// mayWrite reports whether the node could write now. A stalled process counts: one of its threads may be past the check.
+func (n *node) mayWrite() bool {
+	return n.m != nil && n.hostUp && n.w.now >= n.frozenUntil && n.m.MayWrite(n.clock())
+}
 
 func (n *node) acts() bool { return n.m != nil && n.hostUp && n.touching }
 
 // process calls fn later, unless the process has ended by then.
 func (n *node) process(d time.Duration, fn func()) {
-	inc := n.incarnation
-	n.w.after(d, n, func() {
-		if n.m != nil && n.incarnation == inc && n.hostUp {
-			fn()
-		}
-	})
+	n.w.push(event{at: n.w.now + d, to: n, inc: n.incarnation, kind: call, fn: fn})
 }
 
 func (n *node) start() {
@@ -69,6 +91,7 @@ func (n *node) start() {
 	n.incarnation = n.w.order + 1
 	n.w.order++
 	n.sent, n.seq, n.newest, n.newestInc, n.touching, n.busyUntil, n.stalledUntil = role.Sent{}, 0, 0, 0, false, 0, 0
+	n.writing, n.tickAt, n.streamAt = 0, 0, 0
 	n.trace("process started")
 	n.beat()
 	n.arm()
@@ -80,71 +103,23 @@ func (n *node) end(why string) {
 		return
 	}
 	n.trace(why)
-	n.m, n.touching, n.stalledUntil = nil, false, 0
+	n.gone()
 	n.peer.probe()
+}
+
+// gone forgets the process. An epoch that was being stored is on disk or not.
+func (n *node) gone() {
+	c := chance(n.w.set.Seed ^ uint64(n.w.now))
+	if n.writing > n.stored && n.w.set.Seed != 0 && c.hits(0.5) {
+		n.stored = n.writing
+	}
+	n.m, n.touching, n.stalledUntil = nil, false, 0
 }
 
 func (n *node) trace(line string) {
 	if n.w.set.Trace != nil {
 		n.w.set.Trace(n.w.now, n.name, line)
 	}
-}
-
-// beat sends a request on every path and does so again after a heartbeat.
-func (n *node) beat() {
-	n.m.SetSelf(n.self)
-	for p := range n.w.paths {
-		n.send(p, false, n.m.View(), 0)
-	}
-	n.probe()
-	n.process(n.wait(n.w.set.Role.Heartbeat), n.beat)
-}
-
-// send puts one heartbeat message on a path. number is the answer's, 0 in a request.
-func (n *node) send(p int, answer bool, v role.View, number uint64) {
-	n.seq++
-	h := role.Heard{Incarnation: n.incarnation, Seq: n.seq, Answer: answer, View: v}
-	echo, echoInc := n.newest, n.newestInc
-	d, arrives := n.w.delay()
-	if !arrives || !n.w.open(p, n) {
-		return
-	}
-	n.w.after(d, n.peer, func() {
-		if n.peer.m != nil && n.w.open(p, n) {
-			n.peer.receive(p, h, number, echo, echoInc)
-		}
-	})
-}
-
-func (n *node) receive(p int, h role.Heard, number, echo, echoInc uint64) {
-	if echoInc == n.incarnation {
-		h.Echo, h.Echoed = n.sent.At(echo)
-	}
-	if number > 0 {
-		if h.Incarnation != n.newestInc {
-			n.newest, n.newestInc = 0, h.Incarnation
-		}
-		n.newest = max(n.newest, number)
-	}
-	n.act(n.m.Heard(n.clock(), h))
-	if h.Answer || n.m == nil {
-		return
-	}
-	v := n.m.Answering(n.clock())
-	n.send(p, true, v, n.sent.Next(n.clock()))
-}
-
-// probe is a reconnection attempt after a connection was reset: refused by a live host without a process.
-func (n *node) probe() {
-	if n.m == nil || n.peer.m != nil || !n.w.allOpen() {
-		return
-	}
-	since := n.clock()
-	n.process(4*n.w.set.Delay+time.Millisecond, func() {
-		if n.peer.m == nil && n.w.allOpen() {
-			n.act(n.m.Gone(n.clock(), since))
-		}
-	})
 }
 
 // arm calls the machine at its deadline.
@@ -154,18 +129,13 @@ func (n *node) arm() {
 		return
 	}
 	n.tickAt = at
-	n.process(at-n.w.now, func() {
-		if n.tickAt == at { // else an earlier one has taken its place
-			n.tickAt = 0
-			n.act(n.m.Tick(n.clock()))
-		}
-	})
+	n.w.push(event{at: at, to: n, inc: n.incarnation, kind: tick})
 }
 
 // act carries out what the machine wants.
 func (n *node) act(actions []role.Action) {
-	for _, a := range actions {
-		n.one(a)
+	for i := range actions {
+		n.one(&actions[i])
 		if n.m == nil {
 			return
 		}
@@ -173,15 +143,12 @@ func (n *node) act(actions []role.Action) {
 	n.arm()
 }
 
-func (n *node) one(a role.Action) {
+func (n *node) one(a *role.Action) {
 	switch a.Do {
 	case role.Persist:
-		n.host(n.w.set.Persist, func() {
-			n.stored = max(n.stored, a.Epoch)
-			n.act(n.m.Persisted(n.clock(), a.Epoch, nil))
-		})
+		n.persist(a.Epoch)
 	case role.Activate:
-		n.activate(a)
+		n.activate(*a)
 	case role.Deactivate:
 		n.host(n.w.set.Deactivate, func() {
 			n.touching = false
@@ -191,6 +158,9 @@ func (n *node) one(a role.Action) {
 		n.step(a.Message)
 	case role.Ask:
 		v := n.verdict
+		if n.witness != nil {
+			v = n.witness()
+		}
 		n.process(n.w.set.Delay, func() { n.act(n.m.Witness(n.clock(), v)) })
 	case role.Goodbye:
 		n.goodbye(a.Reason)
@@ -202,6 +172,20 @@ func (n *node) one(a role.Action) {
 	}
 }
 
+// persist stores an epoch, if the disk does.
+func (n *node) persist(epoch uint64) {
+	n.writing = max(n.writing, epoch)
+	n.host(n.w.set.Persist+n.diskDelay, func() {
+		if n.failPersist {
+			n.trace(fmt.Sprintf("epoch %d cannot be stored", epoch))
+			n.act(n.m.Persisted(n.clock(), epoch, errors.New("no space left on the disk")))
+			return
+		}
+		n.stored = max(n.stored, epoch)
+		n.act(n.m.Persisted(n.clock(), epoch, nil))
+	})
+}
+
 func (n *node) activate(a role.Action) {
 	if who := n.w.epochs[a.Term.Epoch]; who != "" {
 		n.w.violate("epoch %d used by %s and again by %s", a.Term.Epoch, who, n.name)
@@ -210,13 +194,18 @@ func (n *node) activate(a role.Action) {
 	if a.Term.Epoch > n.stored {
 		n.w.violate("%s acts in epoch %d before it is stored", n.name, a.Term.Epoch)
 	}
+	n.w.Stats.Activations[a.Term.Kind]++
 	if a.Term.Kind == role.Fault {
 		n.w.Stats.TakeOvers++
+	}
+	// A commit that comes so late that the peer has begun a newer term is no such case: who has the newer term stays.
+	if _, solo := n.m.Lease(n.clock()); solo && a.Term.Kind >= role.Planned && n.peer.acts() && n.peer.m.Term().Epoch <= a.Term.Epoch {
+		n.w.violate("%s begins a term handed over to it while %s still reads the devices", n.name, n.peer.name)
 	}
 	n.host(n.w.set.Activate, func() {
 		var err error
 		if n.failActivate {
-			err = fmt.Errorf("the devices are not there")
+			err = errors.New("the devices are not there")
 		}
 		n.touching = err == nil
 		n.trace(fmt.Sprintf("acts in epoch %d (%s, detected in %v)", a.Term.Epoch, a.Term.Kind, (a.Decided - a.Proof).Round(time.Millisecond)))
@@ -228,36 +217,4 @@ func (n *node) activate(a role.Action) {
 func (n *node) host(d time.Duration, fn func()) {
 	n.busyUntil = max(n.busyUntil, n.w.now) + d
 	n.process(n.busyUntil-n.w.now, fn)
-}
-
-// step carries a step of a planned switch on the stream. A stream that cannot carry it breaks for both.
-func (n *node) step(msg role.Message) {
-	inc := n.peer.incarnation
-	n.w.after(n.w.set.Delay, n.peer, func() {
-		if n.peer.m != nil && n.peer.incarnation == inc && n.w.anyOpen() {
-			n.peer.act(n.peer.m.Received(n.peer.clock(), msg))
-			return
-		}
-		take := n.w.set.Role.Take()
-		for _, x := range n.w.nodes {
-			if x.m != nil {
-				x.process(take, func() { x.act(x.m.StreamLost(x.clock())) })
-			}
-		}
-	})
-}
-
-func (n *node) goodbye(reason string) {
-	inc, seq := n.incarnation, n.seq+1
-	for p := range n.w.paths {
-		if !n.w.open(p, n) {
-			continue
-		}
-		n.w.after(n.w.set.Delay, n.peer, func() {
-			if n.peer.m != nil && n.w.open(p, n) {
-				n.peer.act(n.peer.m.Goodbye(n.peer.clock(), inc, seq, reason))
-			}
-		})
-	}
-	n.end("process ended in order")
 }

@@ -1,16 +1,18 @@
 // Package simulation runs a pair of role machines in a small world of its own: two hosts with clocks and disks, a few
-// network paths with delay, loss and cuts in either direction, processes that crash, stand still and come back. Time
-// is virtual and every choice comes from a seed, so a run is repeated exactly by its seed, and an hour takes a moment.
+// network paths with delay, loss and cuts in either direction, processes that crash, stand still and come back, and
+// operators. Time is virtual and every choice comes from a seed, so a run is repeated exactly by its seed, and an hour
+// takes a moment.
 //
 // The world stands in for the shell of the node: it sends the heartbeats, stores the epochs, carries the steps of a
 // planned switch and calls the host. The machines are the real ones. After every event the invariants are checked:
-// never two nodes that may write, never an epoch used twice.
+// never two nodes that may write, never an epoch used twice or before it is stored, never two readers in a planned
+// switch. A [Scenario] adds the faults and what must hold when they have ended.
+//
+// What the area records (samples, alarms, the stream between the histories) is not part of this world.
 package simulation
 
 import (
-	"container/heap"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"scada/redundancy/role"
@@ -20,16 +22,21 @@ import (
 type Settings struct {
 	Role  role.Config // Self, Peer, Primary and Epoch are filled in for each node
 	Paths int         // network paths, default 2
-	// Delay of a message; with Jitter a random part on top, with Loss the share of messages that vanish.
-	Delay  time.Duration
-	Jitter time.Duration
-	Loss   float64
+	// Delay of a message; with Jitter a random part on top, with Loss the share of messages that vanish. A share of
+	// TailShare takes up to Tail longer, as a retransmission does.
+	Delay     time.Duration
+	Jitter    time.Duration
+	Loss      float64
+	Tail      time.Duration
+	TailShare float64
 	// Persist, Activate and Deactivate are how long the node takes for these.
 	Persist, Activate, Deactivate time.Duration
 	// Seed of the random choices; 0 makes none.
 	Seed uint64
 	// Trace is told every reported action; nil means nobody.
 	Trace func(at time.Duration, node, line string)
+	// Steps also traces the steps of planned switches.
+	Steps bool
 	// Fast is the rate of node b's clock against node a's; 0 means equal.
 	Fast float64
 }
@@ -38,12 +45,13 @@ type Settings struct {
 type World struct {
 	set    Settings
 	now    time.Duration
-	queue  events
+	queue  queue
 	order  uint64
-	rng    *rand.Rand
 	nodes  [2]*node
 	paths  []path
+	stream uint64 // the number of the stream's connection
 	epochs map[uint64]string
+	free   []*message
 	broken string // the first violated invariant
 	Stats  Stats
 }
@@ -52,39 +60,22 @@ type World struct {
 type Stats struct {
 	Events    int
 	TakeOvers int
+	// Activations counts every term by its kind.
+	Activations [6]int
 	// TwoActing is how long both nodes touched devices, NoneActing how long none did.
 	TwoActing, NoneActing time.Duration
 	LongestGap            time.Duration
+	// Frozen is how long two nodes held the right to write after the clock of one had stood still with its machine. No
+	// rule of the pair can prevent that; only the device can refuse the older epoch.
+	Frozen                time.Duration
 	gapSince              time.Duration
 	checked               time.Duration
 	twoBefore, noneBefore bool
+	frozenBefore          bool
 }
 
 type path struct {
 	cut [2]bool // from node 0 to 1, from 1 to 0
-}
-
-type event struct {
-	at    time.Duration
-	order uint64
-	to    *node // deferred while it stands still; nil concerns the world
-	fn    func()
-}
-
-type events []event
-
-func (e events) Len() int { return len(e) }
-func (e events) Less(i, j int) bool {
-	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].order < e[j].order
-}
-func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
-func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
-func (e *events) Pop() any {
-	old := *e
-	x := old[len(old)-1]
-	old[len(old)-1] = event{}
-	*e = old[:len(old)-1]
-	return x
 }
 
 // New returns a world whose two nodes, a (the designated primary) and b, are not started yet.
@@ -93,7 +84,6 @@ func New(set Settings) *World {
 		set.Paths = 2
 	}
 	w := &World{set: set, paths: make([]path, set.Paths), epochs: map[uint64]string{}}
-	w.rng = rand.New(rand.NewPCG(set.Seed, 0x5ca1ab1e))
 	w.nodes[0] = &node{w: w, index: 0, name: "a", hostUp: true, rate: 1, self: role.Self{Ready: true}}
 	w.nodes[1] = &node{w: w, index: 1, name: "b", hostUp: true, rate: 1, self: role.Self{Ready: true}}
 	if set.Fast != 0 {
@@ -110,26 +100,30 @@ func (w *World) Now() time.Duration { return w.now }
 // Broken returns the first violated invariant, or "".
 func (w *World) Broken() string { return w.broken }
 
-func (w *World) at(t time.Duration, to *node, fn func()) {
+func (w *World) push(e event) {
 	w.order++
-	heap.Push(&w.queue, event{at: max(t, w.now), order: w.order, to: to, fn: fn})
+	e.order, e.at = w.order, max(e.at, w.now)
+	e.due = e.at
+	w.queue.push(e)
 }
 
-func (w *World) after(d time.Duration, to *node, fn func()) { w.at(w.now+d, to, fn) }
+func (w *World) after(d time.Duration, to *node, fn func()) {
+	w.push(event{at: w.now + d, to: to, kind: call, fn: fn})
+}
 
 // Run lets the world run for d, or until an invariant is violated.
 func (w *World) Run(d time.Duration) {
 	end := w.now + d
 	for len(w.queue) > 0 && w.queue[0].at <= end && w.broken == "" {
-		e := heap.Pop(&w.queue).(event)
-		if e.to != nil && e.to.stalledUntil > e.at {
-			e.at = e.to.stalledUntil // in the old order
-			heap.Push(&w.queue, e)
+		e := w.queue.pop()
+		if e.to != nil && e.to.standsUntil() > e.at {
+			e.at = e.to.standsUntil() // in the old order
+			w.queue.push(e)
 			continue
 		}
 		w.now = e.at
 		w.Stats.Events++
-		e.fn()
+		w.happen(&e)
 		w.check()
 	}
 	if w.broken == "" {
@@ -137,15 +131,42 @@ func (w *World) Run(d time.Duration) {
 	}
 }
 
+func (w *World) happen(e *event) {
+	n := e.to
+	if e.inc != 0 && (n.m == nil || n.incarnation != e.inc || !n.hostUp) {
+		return // the process has ended by now
+	}
+	switch e.kind {
+	case call:
+		e.fn()
+	case beat:
+		n.beat()
+	case tick:
+		if n.tickAt == e.due { // else an earlier one has taken its place
+			n.tickAt = 0
+			n.act(n.m.Tick(n.clock()))
+		}
+	case arrival:
+		n.arrive(e.msg)
+	}
+}
+
 // check looks at the invariants and counts who acts.
 func (w *World) check() {
 	a, b := w.nodes[0], w.nodes[1]
-	if a.mayWrite() && b.mayWrite() {
-		w.violate("two nodes may write")
-	}
 	s := &w.Stats
 	passed := w.now - s.checked
 	s.checked = w.now
+	if s.frozenBefore {
+		s.Frozen += passed
+	}
+	s.frozenBefore = false
+	if a.mayWrite() && b.mayWrite() {
+		if w.now >= max(a.excusedUntil, b.excusedUntil) {
+			w.violate("two nodes may write")
+		}
+		s.frozenBefore = true
+	}
 	if s.twoBefore {
 		s.TwoActing += passed
 	}
@@ -166,19 +187,40 @@ func (w *World) violate(format string, args ...any) {
 	}
 }
 
-// delay draws how long a message takes, and whether it arrives at all.
-func (w *World) delay() (time.Duration, bool) {
+// delay draws how long a message takes that n sends on a path now, and whether it arrives at all. The choice depends on
+// nothing but that, so that a scenario without some of its faults meets the same network.
+func (w *World) delay(n *node, p int) (time.Duration, bool) {
 	d := w.set.Delay
-	if w.set.Seed != 0 {
-		if w.set.Jitter > 0 {
-			d += time.Duration(w.rng.Int64N(int64(w.set.Jitter)))
-		}
-		if w.set.Loss > 0 && w.rng.Float64() < w.set.Loss {
-			return d, false
-		}
+	if w.set.Seed == 0 {
+		return d, true
+	}
+	c := chance(w.set.Seed ^ uint64(w.now)*4 ^ uint64(p)<<1 ^ uint64(n.index))
+	if w.set.Jitter > 0 {
+		d += c.below(w.set.Jitter)
+	}
+	if w.set.Loss > 0 && c.hits(w.set.Loss) {
+		return d, false
+	}
+	if w.set.Tail > 0 && c.hits(w.set.TailShare) {
+		d += c.below(w.set.Tail)
 	}
 	return d, true
 }
+
+// chance is a stream of random numbers (splitmix64) that costs nothing to begin.
+type chance uint64
+
+func (c *chance) next() uint64 {
+	*c += 0x9e3779b97f4a7c15
+	z := uint64(*c)
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+func (c *chance) below(d time.Duration) time.Duration { return time.Duration(c.next() % uint64(d)) }
+
+func (c *chance) hits(share float64) bool { return float64(c.next()>>11)/(1<<53) < share }
 
 // open reports whether the path carries messages from the node.
 func (w *World) open(p int, from *node) bool {
