@@ -118,9 +118,9 @@ func TestKeysAreRenewedWithoutLoss(t *testing.T) {
 	}
 	f := start(t, newPlant(100), nil)
 	opts := f.secure(t, ua.SecurityPolicyURIBasic256Sha256, ua.MessageSecurityModeSignAndEncrypt, "operator", "right")
-	c := f.connect(t, append(opts, opcua.Lifetime(time.Second))...)
+	c := f.connect(t, append(opts, opcua.Lifetime(2*time.Second))...)
 	w := f.watch(t, c, 50*time.Millisecond, items(100, 0, 1000)...)
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(6 * time.Second)
 	rounds := 0
 	for ; time.Now().Before(deadline); rounds++ {
 		for i := range 100 {
