@@ -59,6 +59,14 @@ func ParseBlock(src []byte) (Block, error) {
 // AppendNonce appends a mark's bytes.
 func AppendNonce(dst []byte, nonce uint32) []byte { return binary.BigEndian.AppendUint32(dst, nonce) }
 
+// ParseNonce reads a mark; bytes that are none are 0, which marks nothing.
+func ParseNonce(src []byte) uint32 {
+	if len(src) != NonceSize {
+		return 0
+	}
+	return binary.BigEndian.Uint32(src)
+}
+
 // ParseCells reads the cells of both nodes, one after the other, as the node with the index sees them.
 func ParseCells(index int, src []byte) (Picture, error) {
 	if len(src) != 2*CellSize || index != 0 && index != 1 {
@@ -71,7 +79,7 @@ func ParseCells(index int, src []byte) (Picture, error) {
 	p.OwnTorn = err != nil
 	p.Peer, err = owned(peer, 1-index)
 	p.PeerTorn = err != nil
-	p.Nonce = binary.BigEndian.Uint32(own[BlockSize:])
+	p.Nonce = ParseNonce(own[BlockSize:])
 	return p, nil
 }
 
