@@ -319,22 +319,22 @@ func TestMutants(t *testing.T) {
 		from uint64
 		m    mutation
 	}{
-		"no nonce":               {59, mutation{noNonce: true}},
-		"take shorter than hold": {91, mutation{shortTake: true}},
-		"lease from the receipt": {202, mutation{fromReply: true}},
+		"no nonce":               {165, mutation{noNonce: true}},
+		"take shorter than hold": {704, mutation{shortTake: true}},
+		"lease from the receipt": {98, mutation{fromReply: true}},
 		"a lease revived":        {1, mutation{revive: true}},
 		"repeated writes alike":  {1, mutation{sameWrite: true}},
 	} {
 		noticed := false
-		for seed := c.from; seed < c.from+200 && !noticed; seed++ {
+		for seed := c.from; seed < c.from+4000 && !noticed; seed++ {
 			s := newSim(seed, faults{cuts: true, loss: true, orphans: true, resets: true, stalls: true, restarts: true, twoStep: seed%2 == 0}, c.m)
-			s.run(600 * time.Second)
+			s.run(60 * time.Second)
 			if noticed = s.violation != ""; noticed {
 				t.Logf("%s: seed %d, %s", name, seed, s.violation)
 			}
 		}
 		if !noticed {
-			t.Errorf("%s: 200 seeds of 600 s noticed nothing", name)
+			t.Errorf("%s: 4000 seeds of 60 s noticed nothing", name)
 		}
 	}
 }
