@@ -277,7 +277,8 @@ func (a *area) refresh() {
 	n := a.n
 	h := n.health.Areas[a.name]
 	a.machine.SetSelf(role.Self{
-		Ready: len(a.notReady()) == 0, Reachable: uint32(h.Reachable), Busy: h.Commands > 0, Hold: a.hold(),
+		Ready: len(a.notReady()) == 0, Reachable: uint32(h.Reachable), Busy: h.Commands > 0, Score: score(int64(n.health.Score)),
+		Hold: a.hold(),
 	})
 }
 
@@ -293,17 +294,16 @@ func (a *area) notReady() []string {
 	return reasons
 }
 
-// scoreMargin is how much worse the health of the peer may be for an automatic hand-back.
-const scoreMargin = 100
+// MaxScore bounds a health score; more is not told apart.
+const MaxScore = 1_000_000
 
-// hold says why the peer does not get the area back by itself.
+// score brings a health score into its bounds: the peer's comes from outside.
+func score(s int64) int { return int(min(max(s, 0), MaxScore)) }
+
+// hold says why the peer does not get the area by itself.
 func (a *area) hold() string {
-	n := a.n
-	switch {
-	case n.peer.digest != n.cfg.Digest:
+	if a.n.peer.digest != a.n.cfg.Digest {
 		return "the configurations differ"
-	case int(n.peer.beat.Score) > n.health.Score+scoreMargin:
-		return "the health of " + n.cfg.Peer + " is worse"
 	}
 	return ""
 }

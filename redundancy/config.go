@@ -30,7 +30,7 @@ func (c Config) withDefaults() Config {
 func (c Config) role(a Area, witness bool, epoch uint64) role.Config {
 	return role.Config{
 		Self: c.Self, Peer: c.Peer, Primary: a.Primary == c.Self, Heartbeat: c.Heartbeat, Misses: c.Misses, JoinWait: c.JoinWait,
-		Failback: c.Failback, HoldOff: c.HoldOff, Policy: c.Policy, Witness: witness, StepLimit: c.StepLimit, Epoch: epoch,
+		Failback: c.Failback, HoldOff: c.HoldOff, Policy: c.Policy, Witness: witness, StepLimit: c.StepLimit, HealthMargin: c.HealthMargin, Epoch: epoch,
 	}
 }
 

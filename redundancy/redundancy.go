@@ -145,6 +145,9 @@ type Config struct {
 	HoldOff   time.Duration // default 10 s
 	Policy    role.Policy
 	StepLimit time.Duration // of a planned switch, default 5 s
+	// HealthMargin is how much better the peer's score must be for ten seconds until an area moves there;
+	// [role.NoHealthSwitch] for never. Default 20.
+	HealthMargin int
 
 	// RingAge and RingBytes bound what is kept for a standby that reconnects; beyond them it gets a snapshot.
 	// Defaults 60 s and 64 MiB, for each area.
