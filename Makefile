@@ -55,8 +55,9 @@ unit: need ui apt
 	go test -race -count=1 $$(go list ./... | grep -v /node_modules/)
 	go test -count=1 ./acquisition/opcua ./web/uaserver # what the races of the OPC UA library itself keep out of the line above
 
+# make sim SEEDS=n FIRST=k runs the seeds k to k+n-1; FIRST=$$(date +%s) runs fresh ones.
 sim: need
-	go test -count=1 ./redundancy/simulation -seeds $(SEEDS) -first $(FIRST)
+	go test -count=1 -timeout 0 -v -run TestSeeds ./redundancy/simulation -seeds $(SEEDS) -first $(FIRST)
 
 fuzz: need
 	go run ./cmd/internal/fuzzall -t $(T)
