@@ -37,7 +37,7 @@ func never(time.Duration) bool  { return false }
 
 func pathFault(path string) fault {
 	return fault{
-		name: "cut " + path, switches: never, lasts: 500 * time.Millisecond,
+		name: "one path cut: " + path, switches: never, lasts: 500 * time.Millisecond,
 		apply: func(r *labRig, active string) (func() error, error) {
 			return func() error { return r.lab.cable(active, true, path) }, r.lab.cable(active, false, path)
 		},
@@ -100,7 +100,7 @@ func faults() []fault {
 		}},
 		stopFault("SIGSTOP 2 s", 2*time.Second),
 		stopFault("SIGSTOP 10 s", 10*time.Second),
-		{name: "cut lan and ded", switches: always, lasts: time.Second, bothAct: true, apply: func(r *labRig, active string) (func() error, error) {
+		{name: "both paths cut", switches: always, lasts: time.Second, bothAct: true, apply: func(r *labRig, active string) (func() error, error) {
 			return func() error { return r.lab.cable(active, true, lan, ded) }, r.lab.cable(active, false, lan, ded)
 		}},
 		deafFault("one way: active to standby lost", other),

@@ -37,12 +37,13 @@ type load struct {
 	on       map[string]bool
 	raised   map[string]int // since the last check
 	cleared  map[string]int
-	accepted map[string]int // writes, by the node that executed them
+	accepted map[string]int    // writes, by the node that executed them
+	epochs   map[string]uint64 // of the written values
 	failed   error
 }
 
 func (r *labRig) startLoad() *load {
-	l := &load{r: r, stop: make(chan struct{}), next: map[string]time.Time{}, on: map[string]bool{}, raised: map[string]int{}, cleared: map[string]int{}, accepted: map[string]int{}}
+	l := &load{r: r, stop: make(chan struct{}), next: map[string]time.Time{}, on: map[string]bool{}, raised: map[string]int{}, cleared: map[string]int{}, accepted: map[string]int{}, epochs: map[string]uint64{}}
 	l.wg.Go(l.toggle)
 	for _, node := range []string{"a", "b"} {
 		l.wg.Go(func() { l.write(node) })
@@ -114,12 +115,14 @@ func (l *load) write(node string) {
 			return
 		case <-tick.C:
 		}
-		res, err := l.r.writeTag(node, fmt.Sprintf("%s%d", node, i))
+		value := fmt.Sprintf("%s%d", node, i)
+		res, err := l.r.writeTag(node, value)
 		if err != nil {
 			continue // refused or unanswered: that is what is tested
 		}
 		l.mu.Lock()
 		l.accepted[res.Node]++
+		l.epochs[value] = res.Epoch
 		l.mu.Unlock()
 	}
 }
@@ -213,6 +216,20 @@ type request struct {
 	Device string
 	Remote string
 	Write  bool
+	Values []uint16
+}
+
+// text returns the written text.
+func (q request) text() string {
+	var b strings.Builder
+	for _, v := range q.Values {
+		for _, c := range []byte{byte(v >> 8), byte(v)} {
+			if c != 0 {
+				b.WriteByte(c)
+			}
+		}
+	}
+	return b.String()
 }
 
 // node returns who sent it, by its address in the field.
@@ -244,17 +261,17 @@ func (r *labRig) requests(after uint64) (list []request, err error) {
 // truth is what the devices say about one run.
 type truth struct {
 	silence time.Duration // the longest any Modbus device was not asked
-	writers time.Duration // how long two nodes wrote by turns
 	pollers time.Duration // how long two nodes polled by turns
-	writes  int
+	writes  int           // that reached a device
+	stale   int           // of them, those of a term older than one that had written before
 }
 
-// judge goes through the requests of a run.
-func judge(list []request) truth {
+// judge goes through the requests of a run. epochs are the terms in which the values were written, where an answer told.
+func judge(list []request, epochs map[string]uint64) truth {
 	var tr truth
 	last := map[string]request{}
-	polls, writes := map[string][]handOver{}, []handOver{}
-	lastWrite := request{}
+	polls := map[string][]handOver{}
+	newest := uint64(0)
 	for _, q := range list {
 		p, known := last[q.Device]
 		if known && q.Device != "mixer" {
@@ -267,16 +284,17 @@ func judge(list []request) truth {
 		if !q.Write {
 			continue
 		}
-		if tr.writes > 0 && lastWrite.node() != q.node() {
-			writes = append(writes, handOver{q.Time, lastWrite.node(), q.node()})
-		}
-		lastWrite = q
 		tr.writes++
+		if epoch, known := epochs[q.text()]; known {
+			if epoch < newest {
+				tr.stale++
+			}
+			newest = max(newest, epoch)
+		}
 	}
 	for _, turns := range polls {
 		tr.pollers = max(tr.pollers, longestOverlap(turns))
 	}
-	tr.writers = longestOverlap(writes)
 	return tr
 }
 
@@ -291,10 +309,15 @@ func quantile(values []float64, p float64) float64 {
 }
 
 func TestJudge(t *testing.T) {
-	at := func(ms int, node string, write bool) request {
+	at := func(ms int, node, value string) request {
 		last := map[string]string{"a": "1", "b": "2"}[node]
-		return request{Time: time.UnixMilli(int64(ms)), Device: "plc1", Remote: prefixes[field] + last + ":4711", Write: write}
+		q := request{Time: time.UnixMilli(int64(ms)), Device: "plc1", Remote: prefixes[field] + last + ":4711", Write: value != ""}
+		for i := 0; i+1 < len(value); i += 2 {
+			q.Values = append(q.Values, uint16(value[i])<<8|uint16(value[i+1]))
+		}
+		return q
 	}
+	epochs := map[string]uint64{"a001": 1, "a002": 1, "b001": 2, "b002": 2, "a003": 3}
 	const ms = time.Millisecond
 	for _, c := range []struct {
 		name string
@@ -302,11 +325,12 @@ func TestJudge(t *testing.T) {
 		want truth
 	}{
 		{"nothing", nil, truth{}},
-		{"a take-over", []request{at(0, "a", true), at(100, "a", false), at(700, "b", false), at(800, "b", true)}, truth{silence: 600 * ms, writes: 2}},
-		{"both read, one writes", []request{at(0, "a", false), at(50, "b", true), at(100, "a", false), at(150, "b", true)}, truth{silence: 50 * ms, pollers: 50 * ms, writes: 2}},
-		{"both write", []request{at(0, "a", true), at(100, "b", true), at(200, "a", true), at(300, "b", true)}, truth{silence: 100 * ms, pollers: 100 * ms, writers: 100 * ms, writes: 4}},
+		{"a take-over", []request{at(0, "a", "a001"), at(100, "a", ""), at(700, "b", ""), at(800, "b", "b001")}, truth{silence: 600 * ms, writes: 2}},
+		{"both read, one writes", []request{at(0, "a", ""), at(50, "b", "b001"), at(100, "a", ""), at(150, "b", "b002")}, truth{silence: 50 * ms, pollers: 50 * ms, writes: 2}},
+		{"there and back", []request{at(0, "a", "a001"), at(300, "b", "b001"), at(600, "a", "a003")}, truth{silence: 300 * ms, writes: 3}},
+		{"both write", []request{at(0, "a", "a001"), at(300, "b", "b001"), at(600, "a", "a002"), at(900, "b", "b002")}, truth{silence: 300 * ms, writes: 4, stale: 1}},
 	} {
-		if got := judge(c.list); got != c.want {
+		if got := judge(c.list, epochs); got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
 		}
 	}
