@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -165,6 +166,7 @@ type pair struct {
 	net    *memnet.Network
 	config func(node string, c *redundancy.Config)
 	says   func(node string) role.Verdict // the witness, if any
+	fence  *atomic.Bool                   // set: the witness is a fence, and this is its word
 	dirs   map[string]string
 	hosts  map[string]*fakeHost
 	nodes  map[string]*redundancy.Node
@@ -216,6 +218,9 @@ func (p *pair) start(name string) {
 	var w redundancy.Witness
 	if p.says != nil {
 		w = witness(func() role.Verdict { return p.says(name) })
+		if p.fence != nil {
+			w = fence{func() role.Verdict { return p.says(name) }, p.fence}
+		}
 	}
 	n, err := redundancy.New(redundancy.Options{Config: c, Host: h, Witness: w, Dial: p.net.Host(name).Dial, Listen: p.net.Host(name).Listen,
 		Event: func(e redundancy.Event) {

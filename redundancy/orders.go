@@ -76,7 +76,7 @@ func (n *Node) MayWrite(area string) bool {
 		return false
 	}
 	defer n.mu.Unlock()
-	return a.machine.MayWrite(n.now())
+	return a.mayWrite(n.now())
 }
 
 // Switch moves the area from the active node to the other one, without a gap, whichever node it is called on. It

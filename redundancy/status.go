@@ -97,7 +97,7 @@ func (a *area) status(now time.Duration) AreaStatus {
 	t := a.machine.Term()
 	left, solo := a.machine.Lease(now)
 	s := AreaStatus{Area: a.name, Designation: "standby", Role: r, Epoch: t.Epoch, Confirmed: t.Confirmed, Since: a.since, Reason: reason,
-		MayWrite: a.machine.MayWrite(now), Solo: solo, LeaseLeft: left, Pinned: a.machine.Pinned(), Switching: a.machine.Switching()}
+		MayWrite: a.mayWrite(now), Solo: solo, LeaseLeft: left, Pinned: a.machine.Pinned(), Switching: a.machine.Switching()}
 	if a.cfg.Primary == a.n.cfg.Self {
 		s.Designation = "primary"
 	}

@@ -29,9 +29,10 @@ type Machine struct {
 	leaving   bool // Deactivate is under way
 	solo      bool // may write without a lease: nobody else can have the right
 	lease     time.Duration
-	held      bool // reported that device writes are held
-	pinned    bool // an operator chose this node
-	isolated  bool // while active: a witness says this node is cut off
+	alone     time.Duration // the lease up to here came of a solo right, not of an echo
+	held      bool          // reported that device writes are held
+	pinned    bool          // an operator chose this node
+	isolated  bool          // while active: a witness says this node is cut off
 
 	claim       *claim
 	unableUntil time.Duration
@@ -165,9 +166,14 @@ func (m *Machine) Answering(now time.Duration) View {
 	if m.role == Active && m.solo {
 		m.solo = false
 		m.lease = max(m.lease, now+m.cfg.Lease())
+		m.alone = m.lease
 	}
 	return m.View()
 }
+
+// Alone reports whether the right to write, if there is one, rests on the peer's not acting, and not on an answer that
+// the peer has echoed: it is solo, or the lease it became when the peer was heard again and has echoed nothing yet.
+func (m *Machine) Alone() bool { return m.solo || m.lease <= m.alone }
 
 // MayWrite reports whether this node may write to a device at now.
 func (m *Machine) MayWrite(now time.Duration) bool {
