@@ -116,10 +116,11 @@ func (n *node) streamLost(d time.Duration) {
 func (n *node) goodbye(reason string) {
 	inc, seq := n.incarnation, n.seq+1
 	for p := range n.w.paths {
-		if !n.w.open(p, n) {
+		d, arrives := n.w.delay(n, p)
+		if !arrives || !n.w.open(p, n) {
 			continue
 		}
-		n.w.after(n.w.set.Delay, n.peer, func() {
+		n.w.after(d, n.peer, func() {
 			if n.peer.m != nil && n.w.open(p, n) {
 				n.peer.act(n.peer.m.Goodbye(n.peer.clock(), inc, seq, reason))
 			}
