@@ -55,6 +55,9 @@ type area struct {
 	samples uint64
 	lastAt  time.Time // when samples was last counted up
 
+	transitions uint64              // of alarms, while active
+	unconfirmed map[alarms.Key]bool // commands whose operators were told that the outcome is open
+
 	probed      []string // devices a standby may look at
 	unreachable map[string]bool
 
@@ -145,6 +148,7 @@ func (a *area) emit(records []redundancy.Record, out *alarms.Outcome) *commitmen
 	if len(out.Events) == 0 {
 		return nil
 	}
+	a.transitions += uint64(len(out.Events))
 	return a.commit.add(commitment{seq: a.seq, active: true, entries: a.entries(out.Events), changes: a.changes(out.Events)})
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"scada/acquisition"
@@ -216,7 +217,7 @@ func (s *Server) forwardAlarm(ctx context.Context, area string, req alarmRequest
 // alarmHere executes an alarm command on the active node and waits until the standby has it.
 func (s *Server) alarmHere(ctx context.Context, a *area, req alarmRequest) ([]api.AlarmResult, error) {
 	var out []api.AlarmResult
-	var last *commitment
+	var done []*commitment
 	for _, ref := range req.Command.Alarms {
 		result, c, err := a.command(alarms.Command{
 			Kind: alarmKind(req.Command), Condition: ref.ID, Occurrence: ref.Occurrence, By: req.By, Comment: req.Command.Comment,
@@ -226,25 +227,29 @@ func (s *Server) alarmHere(ctx context.Context, a *area, req alarmRequest) ([]ap
 			return nil, err
 		}
 		if c != nil {
-			last = c
+			done = append(done, c)
 		}
 		out = append(out, api.AlarmResult{ID: ref.ID, Result: string(result)})
 	}
-	if last == nil {
+	if len(done) == 0 {
 		return out, nil
 	}
-	done, err := last.wait(ctx)
+	durability, err := done[len(done)-1].wait(ctx)
+	result, detail := alarms.ResultOK, ""
+	switch {
+	case err != nil:
+		result, detail = alarms.ResultUnconfirmed, err.Error()
+	case durability == redundancy.Solo && s.peerReachable():
+		result = alarms.ResultUnconfirmed
+	case durability == redundancy.Solo:
+		result = alarms.ResultOKSolo
+	}
+	if result == alarms.ResultUnconfirmed {
+		a.noteUnconfirmed(done)
+	}
 	for i := range out {
-		if out[i].Result != string(alarms.ResultOK) {
-			continue
-		}
-		switch {
-		case err != nil:
-			out[i].Result, out[i].Detail = string(alarms.ResultUnconfirmed), err.Error()
-		case done == redundancy.Solo && s.peerReachable():
-			out[i].Result = string(alarms.ResultUnconfirmed)
-		case done == redundancy.Solo:
-			out[i].Result = string(alarms.ResultOKSolo)
+		if out[i].Result == string(alarms.ResultOK) {
+			out[i].Result, out[i].Detail = string(result), detail
 		}
 	}
 	return out, nil
@@ -293,7 +298,7 @@ func (s *Server) roleCommand(ctx context.Context, by web.Actor, cmd api.RoleComm
 func (s *Server) roleVerb(ctx context.Context, area, reason string, cmd api.RoleCommand) error {
 	switch cmd.Verb {
 	case api.VerbSwitch:
-		return s.pair.Switch(ctx, area, reason)
+		return betweenWrites(ctx, func() error { return s.pair.Switch(ctx, area, reason) })
 	case api.VerbTake:
 		if !cmd.Force {
 			return fmt.Errorf("%w: taking a role from a node that may be active needs force", redundancy.ErrRefused)
@@ -309,12 +314,34 @@ func (s *Server) roleVerb(ctx context.Context, area, reason string, cmd api.Role
 	return fmt.Errorf("%w: unknown verb %q", redundancy.ErrRefused, cmd.Verb)
 }
 
+const (
+	busyText  = "device writes are under way"
+	busyWait  = 5 * time.Second // how long an operator's switch waits for a moment without one
+	busyRetry = 50 * time.Millisecond
+)
+
+// betweenWrites gives an order that is refused because of a write under way again until it falls between two writes.
+func betweenWrites(ctx context.Context, order func() error) error {
+	limit := time.Now().Add(busyWait)
+	for {
+		err := order()
+		if err == nil || !errors.Is(err, redundancy.ErrRefused) || !strings.Contains(err.Error(), busyText) || time.Now().After(limit) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(busyRetry):
+		}
+	}
+}
+
 // drillPause is how long the other node acts in a drill: long enough for its first values and a look at the record.
 const drillPause = 3 * time.Second
 
 // drill moves the area to the other node and back.
 func (s *Server) drill(ctx context.Context, area, reason string) error {
-	if err := s.pair.Drill(ctx, area, reason); err != nil {
+	if err := betweenWrites(ctx, func() error { return s.pair.Drill(ctx, area, reason) }); err != nil {
 		return err
 	}
 	select {

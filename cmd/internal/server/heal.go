@@ -12,8 +12,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"scada/alarms"
 	"scada/history"
 	"scada/history/journal"
+	"scada/redundancy"
 )
 
 // Bounds of one healing.
@@ -24,6 +26,7 @@ const (
 	maxOutbox      = 10_000
 	healTimeout    = 30 * time.Second // of one request
 	healRetry      = 250 * time.Millisecond
+	healPatience   = 20 // tries that may fail before it is told: at a start the link comes and goes once or twice
 	agreedFileMode = 0o600
 )
 
@@ -39,7 +42,7 @@ type healer struct {
 	outbox  []journal.Entry // of this standby, not yet told to the active
 	news    chan struct{}   // the outbox is not empty
 	left    atomic.Int64    // windows still to be exchanged
-	failing atomic.Bool
+	failed  int             // tries in a row
 	checked atomic.Pointer[time.Time]
 }
 
@@ -111,7 +114,11 @@ func (h *healer) once(ctx context.Context) (again bool) {
 	}
 	began := time.Now()
 	from := h.s.agreed.get(h.area)
-	entries, err := h.journal(ctx, from, began.UnixNano())
+	entries := 0
+	err := h.s.areas[h.area].commit.flush(ctx)
+	if err == nil {
+		entries, err = h.journal(ctx, from, began.UnixNano())
+	}
 	samples := 0
 	if err == nil {
 		samples, err = h.history(ctx, from, began.UnixNano())
@@ -119,12 +126,13 @@ func (h *healer) once(ctx context.Context) (again bool) {
 	if ctx.Err() != nil || !h.s.isStandby(h.area) {
 		return true // the next round finds out why
 	}
-	if changed := h.failing.Swap(err != nil) != (err != nil); changed && err != nil {
-		h.s.log.Warn("The archives cannot be compared with the other node yet", "area", h.area, "error", err)
-	}
 	if err != nil {
+		if h.failed++; h.failed == healPatience {
+			h.s.log.Warn("The archives cannot be compared with the other node", "area", h.area, "error", err)
+		}
 		return true
 	}
+	h.failed = 0
 	h.left.Store(0)
 	h.checked.Store(&began)
 	h.s.agreed.set(h.area, began.UnixNano())
@@ -157,39 +165,39 @@ func (h *healer) ask(ctx context.Context, req request, body []byte) ([]byte, err
 	return answer, nil
 }
 
-// journal exchanges the entries of [from, to) a step at a time, so that memory is bounded whatever the time apart.
+// journal exchanges the entries of [from, to) a step at a time, so that memory is bounded whatever the time apart. Alarm
+// records only this node has are not simply copied: the active merges them.
 func (h *healer) journal(ctx context.Context, from, to int64) (moved int, err error) {
+	begins, err := h.theirFirst(ctx, to)
+	if err != nil {
+		return 0, err
+	}
+	var own forks
 	for ; from < to; from += int64(healStep) {
-		n, err := h.journalStep(ctx, from, min(from+int64(healStep), to))
+		n, err := h.journalStep(ctx, from, min(from+int64(healStep), to), begins, &own)
 		if moved += n; err != nil {
 			return moved, err
 		}
+		if own.count > maxForks {
+			if err := h.pushForks(ctx, &own); err != nil {
+				return moved, err
+			}
+		}
 		if from == 0 { // never agreed: there is nothing before the first entry of either node
-			first, err := h.firstEntry(ctx, to)
+			ours, err := h.s.journal.Query(journal.Query{Limit: 1})
 			if err != nil {
 				return moved, err
 			}
-			from = max(first-int64(healStep), 0)
+			from = max(min(begins, firstOf(ours, to))-int64(healStep), 0)
 		}
 	}
-	return moved, nil
+	return moved, h.pushForks(ctx, &own)
 }
 
-func (h *healer) journalStep(ctx context.Context, from, to int64) (moved int, err error) {
-	theirs := map[string]bool{}
-	req := journalRequest{From: from, To: to}
-	for more := true; more; more = req.Cursor != "" {
-		page, err := h.pullEntries(ctx, req)
-		if err != nil {
-			return moved, err
-		}
-		for _, e := range page.Entries {
-			theirs[e.Key.String()] = true
-		}
-		if err := h.s.journal.Append(page.Entries...); err != nil {
-			return moved, err
-		}
-		req.Cursor = page.Next
+func (h *healer) journalStep(ctx context.Context, from, to, begins int64, own *forks) (moved int, err error) {
+	theirs, err := h.pullStep(ctx, from, to)
+	if err != nil {
+		return 0, err
 	}
 	moved = len(theirs)
 	q := journal.Query{From: from, To: to, Limit: pushEntries}
@@ -200,7 +208,12 @@ func (h *healer) journalStep(ctx context.Context, from, to int64) (moved int, er
 		}
 		var missing []journal.Entry
 		for _, e := range page.Entries {
-			if !theirs[e.Key.String()] {
+			switch {
+			case theirs[e.Key] || !h.concerns(&e):
+			case h.isFork(&e, begins):
+				own.add(forked{Entry: e, Unconfirmed: h.s.areas[h.area].isUnconfirmed(e.Key)})
+				moved++
+			default:
 				missing = append(missing, e)
 			}
 		}
@@ -213,6 +226,30 @@ func (h *healer) journalStep(ctx context.Context, from, to int64) (moved int, er
 	return moved, nil
 }
 
+// pullStep takes over what the active has and returns the keys of it.
+func (h *healer) pullStep(ctx context.Context, from, to int64) (map[alarms.Key]bool, error) {
+	theirs := map[alarms.Key]bool{}
+	req := journalRequest{From: from, To: to}
+	for more := true; more; more = req.Cursor != "" {
+		page, err := h.pullEntries(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		var take []journal.Entry
+		for _, e := range page.Entries {
+			theirs[e.Key] = true
+			if h.concerns(&e) {
+				take = append(take, e)
+			}
+		}
+		if err := h.s.journal.Append(take...); err != nil {
+			return nil, err
+		}
+		req.Cursor = page.Next
+	}
+	return theirs, nil
+}
+
 func (h *healer) pullEntries(ctx context.Context, req journalRequest) (journal.Page, error) {
 	var page journal.Page
 	answer, err := h.ask(ctx, request{Op: opJournalPull, Journal: &req}, nil)
@@ -222,39 +259,51 @@ func (h *healer) pullEntries(ctx context.Context, req journalRequest) (journal.P
 	return page, err
 }
 
+// pushEntries gives entries to the active, in pieces that fit into one request.
 func (h *healer) pushEntries(ctx context.Context, entries []journal.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
 	body, err := json.Marshal(entries)
-	if err == nil {
-		_, err = h.ask(ctx, request{Op: opJournalPush}, body)
+	if err != nil {
+		return fmt.Errorf("encoding journal entries for the other node: %w", err)
 	}
+	if half := len(entries) / 2; half > 0 && len(body) > forkBytes {
+		if err := h.pushEntries(ctx, entries[:half]); err != nil {
+			return err
+		}
+		return h.pushEntries(ctx, entries[half:])
+	}
+	_, err = h.ask(ctx, request{Op: opJournalPush}, body)
 	return err
 }
 
-// firstEntry returns the time of the oldest entry on either node.
-func (h *healer) firstEntry(ctx context.Context, none int64) (int64, error) {
-	first := none
-	theirs, err := h.pullEntries(ctx, journalRequest{From: 1, To: none})
-	if err != nil {
-		return 0, err
-	}
-	ours, err := h.s.journal.Query(journal.Query{Limit: 1})
-	if err != nil {
-		return 0, err
-	}
-	for _, page := range []journal.Page{theirs, ours} {
-		if len(page.Entries) > 0 {
-			first = min(first, page.Entries[0].Time)
-		}
-	}
-	return first, nil
+// theirFirst returns the time of the oldest entry of the active node.
+func (h *healer) theirFirst(ctx context.Context, none int64) (int64, error) {
+	page, err := h.pullEntries(ctx, journalRequest{From: 1, To: none})
+	return firstOf(page, none), err
 }
 
-func (s *Server) journalPull(req journalRequest) ([]byte, error) {
-	page, err := s.journal.Query(journal.Query{From: req.From, To: req.To, Cursor: req.Cursor, Limit: pushEntries})
-	return answer(page, err)
+func firstOf(page journal.Page, none int64) int64 {
+	if len(page.Entries) == 0 {
+		return none
+	}
+	return min(page.Entries[0].Time, none)
+}
+
+// journalPull returns a page of the journal. What is still on its way there is waited for: the other node would take it
+// for something this one does not know.
+func (s *Server) journalPull(ctx context.Context, a *area, req journalRequest) ([]byte, error) {
+	if err := a.commit.flush(ctx); err != nil {
+		return nil, err
+	}
+	for limit := pushEntries; ; limit /= 2 {
+		page, err := s.journal.Query(journal.Query{From: req.From, To: req.To, Cursor: req.Cursor, Limit: limit})
+		b, err := answer(page, err)
+		if err != nil || len(b) <= redundancy.MaxCommand || limit == 1 {
+			return b, err
+		}
+	}
 }
 
 func (s *Server) journalPush(body []byte) ([]byte, error) {

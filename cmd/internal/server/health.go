@@ -79,6 +79,9 @@ func (s *Server) notReady(h *redundancy.Health) []string {
 		why = append(why, fmt.Sprintf("%d windows of history are still to be copied", left))
 	}
 	for _, name := range s.areaNames {
+		if s.areas[name].commit.slow() {
+			why = append(why, "the standby does not store the alarms of area "+name+" in time")
+		}
 		for _, device := range s.areas[name].lostDevices() {
 			why = append(why, "device "+device+" cannot be reached from here")
 		}

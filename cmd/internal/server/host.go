@@ -132,8 +132,10 @@ func (s *Server) execute(ctx context.Context, a *area, req request, body []byte)
 	case req.Op == opAlarm && req.Alarm != nil:
 		results, err := s.alarmHere(ctx, a, *req.Alarm)
 		return answer(results, err)
+	case req.Op == opAlarmForks:
+		return s.mergeForks(ctx, a, body)
 	case req.Op == opJournalPull && req.Journal != nil:
-		return s.journalPull(*req.Journal)
+		return s.journalPull(ctx, a, *req.Journal)
 	case req.Op == opJournalPush:
 		return s.journalPush(body)
 	case req.Op == opHistoryWindows && req.History != nil:
@@ -161,6 +163,7 @@ func answer(v any, err error) ([]byte, error) {
 const (
 	opWrite          = "write"
 	opAlarm          = "alarm"
+	opAlarmForks     = "alarm.forks"
 	opJournalPull    = "journal.pull"
 	opJournalPush    = "journal.push"
 	opHistoryWindows = "history.windows"

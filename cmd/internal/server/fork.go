@@ -1,0 +1,272 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"scada/acquisition/tag"
+	"scada/alarms"
+	"scada/history/journal"
+	"scada/redundancy"
+)
+
+// Bounds of one merge.
+const (
+	maxForks       = 50_000 // records collected before they are sent
+	forkBytes      = redundancy.MaxCommand / 2
+	maxOurs        = 100_000 // own records looked at beside them
+	mergeTries     = 3
+	maxUnconfirmed = 10_000
+)
+
+// forked is an alarm record that only the returning node has: it wrote it while the other one was, or became, active.
+type forked struct {
+	Entry journal.Entry `json:"entry"`
+	// Unconfirmed says that the operator whose command it records was told that the outcome is open.
+	Unconfirmed bool `json:"unconfirmed,omitempty"`
+}
+
+// forks collects what the standby has and the active does not, condition by condition: a merge wants to see all
+// records of a condition at once.
+type forks struct {
+	conditions map[string][]forked
+	count      int
+}
+
+func (f *forks) add(e forked) {
+	if f.conditions == nil {
+		f.conditions = map[string][]forked{}
+	}
+	f.conditions[e.Entry.Alarm.Condition] = append(f.conditions[e.Entry.Alarm.Condition], e)
+	f.count++
+}
+
+// pieces returns the records in JSON lists that fit into one request each. The records of one condition stay together
+// unless they alone are too many.
+func (f *forks) pieces() ([][]byte, error) {
+	var out [][]byte
+	var piece []byte
+	for _, list := range f.conditions {
+		var texts [][]byte
+		size := 0
+		for _, e := range list {
+			text, err := json.Marshal(e)
+			if err != nil {
+				return nil, fmt.Errorf("encoding an alarm record for the other node: %w", err)
+			}
+			texts, size = append(texts, text), size+len(text)+1
+		}
+		if len(piece) > 0 && len(piece)+size > forkBytes {
+			out, piece = append(out, append(piece, ']')), nil
+		}
+		for _, text := range texts {
+			switch {
+			case len(piece) == 0:
+				piece = append(piece, '[')
+			case len(piece)+len(text) > forkBytes:
+				out, piece = append(out, append(piece, ']')), []byte{'['}
+			default:
+				piece = append(piece, ',')
+			}
+			piece = append(piece, text...)
+		}
+	}
+	if len(piece) > 0 {
+		out = append(out, append(piece, ']'))
+	}
+	return out, nil
+}
+
+// pushForks gives the active the alarm records only this standby has, to be merged.
+func (h *healer) pushForks(ctx context.Context, f *forks) error {
+	pieces, err := f.pieces()
+	if err != nil {
+		return err
+	}
+	for _, body := range pieces {
+		if _, err := h.ask(ctx, request{Op: opAlarmForks}, body); err != nil {
+			return err
+		}
+	}
+	*f = forks{}
+	return nil
+}
+
+// concerns reports whether an entry is exchanged by the healer of this area. Alarm records of another area are left to
+// that area's own: its active node may be the other one, and it has to merge what it lacks.
+func (h *healer) concerns(e *journal.Entry) bool { return e.Alarm == nil || e.Area == h.area }
+
+// isFork reports whether an entry the active does not have was written by this node as the active one, after the other
+// had begun its journal. What is older lies before the other's memory, or was removed there by age.
+func (h *healer) isFork(e *journal.Entry, begins int64) bool {
+	odd := h.s.nodeName < h.s.cfg.Peer(h.s.nodeName) // the terms of a node are all odd or all even
+	return e.Alarm != nil && e.Alarm.Note != alarms.NoteFork && e.Time >= begins && odd == (e.Alarm.Term%2 == 1)
+}
+
+// mergeForks takes over, on the active node, alarm records it does not have. Nothing of them is discarded: they are
+// journalled on both nodes as those of the losing side, and what operators have to know of them becomes visible.
+func (s *Server) mergeForks(ctx context.Context, a *area, body []byte) ([]byte, error) {
+	var list []forked
+	if err := json.Unmarshal(body, &list); err != nil {
+		return nil, fmt.Errorf("alarm records of the other node: %w", err)
+	}
+	if err := a.commit.flush(ctx); err != nil {
+		return nil, err
+	}
+	theirs, first, err := s.unknownForks(list)
+	if err != nil || len(theirs) == 0 {
+		return nil, err
+	}
+	for try := 1; ; try++ {
+		seen := a.transitionCount()
+		ours, err := s.ownEvents(ctx, a, theirs, first)
+		if err != nil {
+			return nil, err
+		}
+		c, ok, err := a.merge(seen, try == mergeTries, ours, theirs)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue // an alarm has changed meanwhile
+		}
+		if _, err := c.wait(ctx); err != nil {
+			return nil, err
+		}
+		break
+	}
+	text := fmt.Sprintf("%d alarm records of %s that were not known here have been merged; the first is of %s",
+		len(theirs), s.cfg.Peer(s.nodeName), time.Unix(0, first).UTC().Format(time.RFC3339))
+	s.log.Info("Alarm records of the other node have been merged", "area", a.name, "records", len(theirs))
+	a.record(s.newEntry(journal.ClassRole, "merge", a.name, s.nodeName, alarms.System, text))
+	return nil, nil
+}
+
+// unknownForks returns the records this journal does not have yet, and the time of the first.
+func (s *Server) unknownForks(list []forked) (theirs []alarms.Forked, first int64, err error) {
+	for i := range list {
+		f := &list[i]
+		if f.Entry.Alarm == nil {
+			return nil, 0, fmt.Errorf("entry %s of the other node is no alarm record", f.Entry.Key)
+		}
+		_, known, err := s.journal.Get(f.Entry.Key)
+		if err != nil {
+			return nil, 0, err
+		}
+		if known {
+			continue
+		}
+		ev := s.eventOf(&f.Entry)
+		if first == 0 || ev.Time < first {
+			first = ev.Time
+		}
+		theirs = append(theirs, alarms.Forked{Event: ev, Confirmed: !f.Unconfirmed})
+	}
+	return theirs, first, nil
+}
+
+// eventOf restores the event of a journal entry; value and quality are kept as text beside it.
+func (s *Server) eventOf(e *journal.Entry) alarms.Event {
+	ev := *e.Alarm
+	ev.Quality = parseQuality(e.Quality)
+	if e.Value == "" {
+		return ev
+	}
+	if id, ok := s.cfg.Lookup(e.Tag); ok {
+		if v, err := tag.Parse(s.cfg.Tags[id].Type, e.Value); err == nil {
+			ev.Value = v
+			return ev
+		}
+	}
+	if n, err := strconv.ParseFloat(e.Value, 64); err == nil {
+		ev.Value = tag.Float64(n)
+	}
+	return ev
+}
+
+// parseQuality reads what Quality.String has written.
+func parseQuality(text string) tag.Quality {
+	if q, ok := tag.ParseQuality(text); ok {
+		return q
+	}
+	_, number, _ := strings.Cut(text, "_0x")
+	n, err := strconv.ParseUint(number, 16, 32)
+	if err != nil {
+		return 0
+	}
+	return tag.Quality(n)
+}
+
+// ownEvents returns this node's own records of the conditions since the first of theirs.
+func (s *Server) ownEvents(ctx context.Context, a *area, theirs []alarms.Forked, first int64) ([]alarms.Event, error) {
+	if err := a.commit.flush(ctx); err != nil {
+		return nil, err
+	}
+	wanted := map[string]bool{}
+	for i := range theirs {
+		wanted[theirs[i].Condition] = true
+	}
+	var ours []alarms.Event
+	q := journal.Query{From: first, Class: journal.ClassAlarm, Area: a.name, Limit: journal.MaxPage}
+	for more := true; more && len(ours) < maxOurs; more = q.Cursor != "" {
+		page, err := s.journal.Query(q)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range page.Entries {
+			if e.Alarm != nil && e.Alarm.Note != alarms.NoteFork && wanted[e.Alarm.Condition] {
+				ours = append(ours, *e.Alarm)
+			}
+		}
+		q.Cursor = page.Next
+	}
+	return ours, nil
+}
+
+// transitionCount is how many alarm transitions this area has seen as the active one.
+func (a *area) transitionCount() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.transitions
+}
+
+// merge has the engine take the records over; ok is false when there were transitions since they were collected.
+func (a *area) merge(seen uint64, anyway bool, ours []alarms.Event, theirs []alarms.Forked) (c *commitment, ok bool, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.active {
+		return nil, false, redundancy.ErrNotActive
+	}
+	if a.transitions != seen && !anyway {
+		return nil, false, nil
+	}
+	out := a.engine.Merge(now(), ours, theirs)
+	c = a.emit(nil, &out)
+	a.nudge()
+	return c, true, nil
+}
+
+// noteUnconfirmed remembers commands whose operators were told that the outcome is open: nobody was promised anything,
+// and a merge does not execute them. A restart forgets them; then they count.
+func (a *area) noteUnconfirmed(commitments []*commitment) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.unconfirmed == nil || len(a.unconfirmed) > maxUnconfirmed {
+		a.unconfirmed = map[alarms.Key]bool{}
+	}
+	for _, c := range commitments {
+		for _, e := range c.entries {
+			a.unconfirmed[e.Key] = true
+		}
+	}
+}
+
+func (a *area) isUnconfirmed(k alarms.Key) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.unconfirmed[k]
+}
