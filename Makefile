@@ -88,7 +88,7 @@ soak: build
 	go test -count=1 -timeout 60m -tags e2e ./cmd/internal/e2e -run TestSoak -v -soak 10m
 
 test: check unit sim
-	$(MAKE) fuzz T=3s
+	$(MAKE) fuzz T=1s
 	$(MAKE) e2e
 
 clean:
