@@ -15,6 +15,7 @@ import (
 	"scada/history"
 	"scada/history/journal"
 	"scada/redundancy"
+	"scada/redundancy/resource"
 	"scada/redundancy/role"
 )
 
@@ -44,6 +45,8 @@ type area struct {
 	proof   *proof
 	tell    func(entries []journal.Entry) // brings entries of a standby to the active
 	unit    func(tagName string) string
+
+	resources *resource.Manager
 
 	mu      sync.Mutex
 	engine  *alarms.Engine
@@ -84,6 +87,7 @@ func (a *area) activate(ctx context.Context, term role.Term, reason string) erro
 	a.emit(sampleRecords(kindShown, blind), &out)
 	a.mu.Unlock()
 
+	a.work.Go(func() { a.resources.Run(ctx) })
 	a.work.Go(func() {
 		if err := a.group.Run(ctx, a); err != nil {
 			a.log.Error("Polling ended by itself", "area", a.name, "error", err)
@@ -101,7 +105,8 @@ func lastKnown(s tag.Sample) tag.Quality {
 	return tag.UncertainLastUsableValue
 }
 
-// deactivate returns when nothing of the area touches a device any more and its last record is in the stream.
+// deactivate returns when nothing of the area touches a device any more, its resources are stopped (a virtual address
+// is gone before the other node hears that it may have it), and its last record is in the stream.
 func (a *area) deactivate() {
 	if a.end != nil {
 		a.end()

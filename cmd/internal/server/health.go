@@ -14,10 +14,11 @@ import (
 // Weights of what can be wrong with a node. A device the other node may reach weighs little; a node that cannot record
 // should not be the active one.
 const (
-	weightHistory = 50
-	weightJournal = 50
-	weightDevice  = 1
-	weightClock   = 10
+	weightHistory  = 50
+	weightJournal  = 50
+	weightResource = 50
+	weightDevice   = 1
+	weightClock    = 10
 )
 
 const (
@@ -57,6 +58,9 @@ func (s *Server) assess() *redundancy.Health {
 		a := s.areas[name]
 		if a.commit.broken() {
 			fault(weightJournal, "the journal of area %s cannot be written", name)
+		}
+		for _, why := range a.resources.Faults() {
+			fault(weightResource, "area %s: %s", name, why)
 		}
 		ah, progress := a.health()
 		h.Areas[name] = ah

@@ -14,6 +14,7 @@ import (
 	"scada/alarms"
 	"scada/cmd/internal/config"
 	"scada/history/journal"
+	"scada/redundancy/resource"
 	"scada/redundancy/role"
 	"scada/simulators/memnet"
 	"scada/simulators/plc"
@@ -50,20 +51,27 @@ type world struct {
 	cfg  *config.Config
 	node map[string]*Server
 	stop map[string]func() error
+
+	resource func(node string, c config.Resource) (resource.Resource, error)
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldOf(t, bubblePlant, nil)
+}
+
+func newWorldOf(t *testing.T, plant string, res func(node string, c config.Resource) (resource.Resource, error)) *world {
+	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "plant.yaml")
-	if err := os.WriteFile(path, []byte(bubblePlant), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(plant), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cfg, err := config.Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, net: memnet.New(), bank: plc.NewMemory(10), cfg: cfg, node: map[string]*Server{}, stop: map[string]func() error{}}
+	w := &world{t: t, resource: res, net: memnet.New(), bank: plc.NewMemory(10), cfg: cfg, node: map[string]*Server{}, stop: map[string]func() error{}}
 	device := plc.New(plc.Options{
 		Name: "plc", Address: "10.0.3.3:502", Units: map[uint8]plc.Unit{1: {Device: "plc", Bank: w.bank}}, Latency: time.Millisecond,
 		Listen: w.net.Host("field").Listen,
@@ -99,7 +107,11 @@ func (w *world) start(name string) {
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(w.t.Output(), nil))
 	}
-	s, err := New(Options{Config: w.cfg, Node: name, Version: "test", Log: log, Dial: host.Dial, Listen: host.Listen})
+	opts := Options{Config: w.cfg, Node: name, Version: "test", Log: log, Dial: host.Dial, Listen: host.Listen}
+	if w.resource != nil {
+		opts.Resource = func(c config.Resource) (resource.Resource, error) { return w.resource(name, c) }
+	}
+	s, err := New(opts)
 	if err != nil {
 		w.t.Fatal(err)
 	}

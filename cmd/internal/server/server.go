@@ -28,6 +28,7 @@ import (
 	"scada/history"
 	"scada/history/journal"
 	"scada/redundancy"
+	"scada/redundancy/resource"
 	"scada/redundancy/role"
 	"scada/web"
 	"scada/web/api"
@@ -45,6 +46,8 @@ type Options struct {
 	Log     *slog.Logger
 	Dial    func(ctx context.Context, network, address string) (net.Conn, error) // nil: the real network
 	Listen  func(network, address string) (net.Listener, error)                  // nil: the real network
+	// Resource makes a switchable resource; nil: [NewResource].
+	Resource func(config.Resource) (resource.Resource, error)
 }
 
 // Server is one node.
@@ -70,6 +73,7 @@ type Server struct {
 	areaNames []string
 	nodeNames []string
 	healers   map[string]*healer
+	resources map[string]*resource.Manager
 	drivers   map[string]string   // device -> driver
 	alarmsOf  map[string]string   // condition -> area
 	probes    map[string][]string // area -> devices a standby may look at
@@ -95,7 +99,7 @@ func New(opts Options) (*Server, error) {
 	log := opts.Log.With("node", opts.Node)
 	s := &Server{
 		lifecycle: newLifecycle(log), cfg: cfg, nodeName: opts.Node, version: opts.Version, log: log, started: time.Now().UTC(),
-		live: live.New(len(cfg.Tags)), areas: map[string]*area{}, healers: map[string]*healer{}, drivers: map[string]string{},
+		live: live.New(len(cfg.Tags)), areas: map[string]*area{}, healers: map[string]*healer{}, resources: map[string]*resource.Manager{}, drivers: map[string]string{},
 		alarmsOf: map[string]string{}, probes: map[string][]string{}, problems: map[string]string{}, nodeNames: slices.Sorted(maps.Keys(cfg.Nodes)),
 		alarmFeed: web.NewFeed[api.AlarmChange](feedSize), entryFeed: web.NewFeed[api.JournalEntry](feedSize),
 	}
@@ -109,6 +113,9 @@ func New(opts Options) (*Server, error) {
 
 // build makes the parts from the bottom up; each registers its teardown the moment it exists.
 func (s *Server) build(opts Options, node config.Node) error {
+	if err := s.buildResources(opts); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(node.Data, 0o750); err != nil {
 		return fmt.Errorf("creating the data folder: %w", err)
 	}
@@ -198,7 +205,7 @@ func (s *Server) buildAreas(opts Options, node config.Node) error {
 func (s *Server) buildArea(name string, opts Options, node config.Node) (*area, error) {
 	a := &area{
 		name: name, node: s.nodeName, log: s.log, live: s.live, store: s.store, digest: s.cfg.Digest, wake: make(chan struct{}, 1),
-		unit: s.unit, keep: newKeeper(s.cfg.Tags),
+		unit: s.unit, keep: newKeeper(s.cfg.Tags), resources: s.resources[name],
 	}
 	var own []tag.Definition
 	for _, t := range s.cfg.Tags {
