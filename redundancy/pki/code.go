@@ -58,12 +58,12 @@ func plainCode(typed string) (string, error) {
 	}
 	var s strings.Builder
 	for _, r := range strings.ToUpper(typed) {
-		switch {
-		case r == '-' || r == ' ' || r == '\t' || r == '\r' || r == '\n':
+		switch r {
+		case '-', ' ', '\t', '\r', '\n':
 			continue
-		case r == 'O':
+		case 'O':
 			r = '0'
-		case r == 'I' || r == 'L':
+		case 'I', 'L':
 			r = '1'
 		}
 		if !strings.ContainsRune(codeLetters, r) {

@@ -203,7 +203,7 @@ func (p *Pairing) join(ctx context.Context, raw net.Conn, code string) (Info, er
 	if err := p.adopt(t.cert); err != nil {
 		return Info{}, err
 	}
-	if err := send(t.conn, done{}); err == nil {
+	if err = send(t.conn, done{}); err == nil {
 		_, err = hear[done](t)
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package pki
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -124,7 +125,7 @@ func (l *Link) exchange(ctx context.Context, dial Dial, address string) error {
 		return err
 	}
 	_, err = io.CopyN(io.Discard, conn, 1<<10)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err

@@ -60,6 +60,21 @@ type Redundancy struct {
 	HoldOff   time.Duration
 	JoinWait  time.Duration
 	Policy    string
+	TLS       *LinkTLS // nil: the link is not secured, which only loopback addresses may be
+}
+
+// LinkTLS is how the link between the nodes is secured.
+type LinkTLS struct {
+	Dir      string        // of a node's certificates, inside its data folder
+	Validity time.Duration // of a certificate that is made
+}
+
+// LinkDir is the folder of a node's link certificates; "" when the link is not secured.
+func (c *Config) LinkDir(node string) string {
+	if c.Redundancy.TLS == nil {
+		return ""
+	}
+	return filepath.Join(c.Nodes[node].Data, c.Redundancy.TLS.Dir)
 }
 
 // Area is a set of devices that changes server as one.

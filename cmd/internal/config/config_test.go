@@ -81,6 +81,30 @@ func TestBaseIsReadWhole(t *testing.T) {
 	}
 }
 
+func TestLinkTLS(t *testing.T) {
+	c, err := load(t, base(t), nil)
+	if err != nil || c.LinkDir("a") != "" {
+		t.Fatalf("a loopback link without tls: %v, folder %q", err, c.LinkDir("a"))
+	}
+	text := strings.ReplaceAll(base(t), `lan: "127.0.`, `lan: "10.1.`)
+	for section, want := range map[string]config.LinkTLS{
+		"{}":                              {Dir: "pki/link", Validity: 3652 * 24 * time.Hour},
+		"{dir: keys, validity: 90d}":      {Dir: "keys", Validity: 90 * 24 * time.Hour},
+		"{dir: pki/a/../b, validity: 5y}": {Dir: "pki/a/../b", Validity: 5 * 365 * 24 * time.Hour},
+	} {
+		c, err := load(t, strings.Replace(text, "areas:", "redundancy: {tls: "+section+"}\nareas:", 1), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Redundancy.TLS; got == nil || *got != want {
+			t.Errorf("%s: %+v, want %+v", section, got, want)
+		}
+		if got, data := c.LinkDir("b"), c.Nodes["b"].Data; got != filepath.Join(data, want.Dir) {
+			t.Errorf("%s: folder %s", section, got)
+		}
+	}
+}
+
 func TestDigestNamesTheContent(t *testing.T) {
 	a, err := load(t, base(t), nil)
 	if err != nil {
@@ -119,6 +143,13 @@ func TestEveryMessage(t *testing.T) {
 		{"areas:", "redundancy: {failback: later}\nareas:", `plant.yaml:5:14: redundancy.failback: "later" is none of auto, manual, never`},
 		{"areas:", "redundancy: {policy: luck}\nareas:", `plant.yaml:5:14: redundancy.policy: "luck" is none of availability, safety`},
 		{"areas:", "redundancy: {hold_off: 2h}\nareas:", `plant.yaml:5:14: redundancy.hold_off: 2h0m0s is outside 0s .. 1h0m0s`},
+		{"areas:", "redundancy: {tls: {dir: /etc/keys}}\nareas:", `plant.yaml:5:20: redundancy.tls.dir: "/etc/keys" is not a folder inside the node's data folder`},
+		{"areas:", "redundancy: {tls: {dir: ../keys}}\nareas:", `redundancy.tls.dir: "../keys" is not a folder inside`},
+		{"areas:", "redundancy: {tls: {dir: .}}\nareas:", `redundancy.tls.dir: "." is not a folder inside`},
+		{"areas:", "redundancy: {tls: {validity: 89d}}\nareas:", `redundancy.tls.validity: 2136h0m0s is outside 2160h0m0s .. 876600h0m0s`},
+		{"areas:", "redundancy: {tls: {validity: 101y}}\nareas:", `redundancy.tls.validity: `},
+		{"areas:", "redundancy: {tls: yes}\nareas:", `redundancy.tls: a mapping expected, found a single value`},
+		{`lan: "127.0.0.1:7401"`, `lan: "10.0.0.1:7401"`, `plant.yaml:3:15: nodes.a.links.lan: 10.0.0.1:7401 is not a loopback address: the link must be secured`},
 		{"areas:", "redundancy: [1]\nareas:", `plant.yaml:5:13: redundancy: a mapping expected, found a list`},
 		{"primary: a", "primary: c", `plant.yaml:6:5: areas[0]: primary "c" is not one of the nodes`},
 		{"primary: a}", "primary: a, resources: [{type: virtual_ip, address: 10.0.0.10/24, interface: eth0}]}", `plant.yaml:6:42: areas[0].resources[0]: name "": letters, digits, - and _ only, 64 at most`},

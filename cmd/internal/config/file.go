@@ -35,6 +35,12 @@ type redundancyFile struct {
 	HoldOff   time.Duration `yaml:"hold_off"`
 	JoinWait  time.Duration `yaml:"join_wait"`
 	Policy    string        `yaml:"policy"`
+	TLS       *tlsFile      `yaml:"tls" json:",omitzero"`
+}
+
+type tlsFile struct {
+	Dir      string        `yaml:"dir"`
+	Validity time.Duration `yaml:"validity"`
 }
 
 type areaFile struct {

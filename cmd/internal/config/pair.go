@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"scada/redundancy/pki"
 )
 
 // Bounds and defaults of the redundancy section. The heartbeat bounds are what a software pair can promise: below
@@ -24,6 +26,7 @@ const (
 	maxHoldOff       = time.Hour
 	minPairKeyBytes  = 32
 	maxPairKeyBytes  = 4096
+	defaultLinkDir   = "pki/link"
 )
 
 func (b *builder) nodes() {
@@ -123,7 +126,39 @@ func (b *builder) redundancy() {
 	if !oneOf(out.Policy, "availability", "safety") {
 		b.failf("redundancy.policy", "%q is none of availability, safety", out.Policy)
 	}
+	out.TLS = b.linkTLS()
 	b.config.Redundancy = out
+}
+
+// linkTLS checks how the link is secured. A link that leaves the machine must be: whoever speaks for a node of the pair
+// can take the plant over.
+func (b *builder) linkTLS() *LinkTLS {
+	t := b.file.Redundancy.TLS
+	if t == nil {
+		for _, name := range slices.Sorted(maps.Keys(b.file.Nodes)) {
+			for _, link := range slices.Sorted(maps.Keys(b.file.Nodes[name].Links)) {
+				if address := b.file.Nodes[name].Links[link]; !loopback(address) {
+					b.failf("nodes."+name+".links."+link, "%s is not a loopback address: the link must be secured (redundancy: {tls: {dir: pki/link}}, then scadad link pair)", address)
+				}
+			}
+		}
+		return nil
+	}
+	out := &LinkTLS{Dir: orDefault(t.Dir, defaultLinkDir), Validity: orDefault(t.Validity, pki.DefaultValidity)}
+	if !filepath.IsLocal(out.Dir) || filepath.Clean(out.Dir) == "." {
+		b.failf("redundancy.tls.dir", "%q is not a folder inside the node's data folder", out.Dir)
+	}
+	if out.Validity < pki.MinValidity || out.Validity > pki.MaxValidity {
+		b.failf("redundancy.tls.validity", "%s is outside %s .. %s", out.Validity, pki.MinValidity, pki.MaxValidity)
+	}
+	return out
+}
+
+// loopback reports whether an address is on this machine. What is no address is told elsewhere.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return err != nil || host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func orDefault[T comparable](v, def T) T {

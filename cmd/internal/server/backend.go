@@ -74,7 +74,7 @@ func (b backend) peerNode(st redundancy.Status) api.Node {
 	if !st.Peer.Reachable {
 		n.NotReady = append(n.NotReady, "node "+n.Node+" is not reachable")
 	}
-	if st.Peer.Refused != "" {
+	if st.Peer.Refused != "" && !st.Peer.Reachable { // a stranger who is turned away makes nothing less ready
 		n.NotReady = append(n.NotReady, st.Peer.Refused)
 	}
 	if st.Peer.Reachable && !st.Peer.DigestEqual {

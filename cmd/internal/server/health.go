@@ -50,6 +50,9 @@ func (s *Server) assess() *redundancy.Health {
 	if err := s.store.Health(); err != nil {
 		fault(weightHistory, "the history is not recorded: %s", err)
 	}
+	for _, why := range s.linkProblems() {
+		fault(weightCertificate, "%s", why)
+	}
 	st := s.pair.Status()
 	if skew := st.Peer.ClockOffset.Abs(); st.Peer.Reachable && skew > maxClockSkew {
 		fault(weightClock, "the clocks of the nodes differ by %s", skew.Round(time.Millisecond))

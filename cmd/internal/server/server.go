@@ -28,6 +28,7 @@ import (
 	"scada/history"
 	"scada/history/journal"
 	"scada/redundancy"
+	"scada/redundancy/pki"
 	"scada/redundancy/resource"
 	"scada/redundancy/role"
 	"scada/web"
@@ -59,15 +60,18 @@ type Server struct {
 	log      *slog.Logger
 	started  time.Time
 
-	live      *live.Table
-	plant     *web.Plant
-	store     *history.Store
-	journal   *journal.Journal
-	pair      *redundancy.Node
-	web       *web.Server
-	alarmFeed *web.Feed[api.AlarmChange]
-	entryFeed *web.Feed[api.JournalEntry]
-	agreed    *agreement
+	live    *live.Table
+	plant   *web.Plant
+	store   *history.Store
+	journal *journal.Journal
+	pair    *redundancy.Node
+	link    *pki.Link // nil when the link is not secured
+	// linkTrouble is what is wrong with its certificates.
+	linkTrouble atomic.Pointer[[]string]
+	web         *web.Server
+	alarmFeed   *web.Feed[api.AlarmChange]
+	entryFeed   *web.Feed[api.JournalEntry]
+	agreed      *agreement
 
 	areas     map[string]*area
 	areaNames []string
@@ -342,6 +346,9 @@ func (s *Server) buildPair(opts Options, node config.Node) error {
 	for _, name := range slices.Sorted(maps.Keys(node.Links)) {
 		c.Paths = append(c.Paths, redundancy.Path{Name: name, Listen: node.Links[name], Peer: peer.Links[name]})
 	}
+	if err := s.secureLink(&c); err != nil {
+		return err
+	}
 	s.pair, err = redundancy.New(redundancy.Options{
 		Config: c, Host: host{s}, Event: s.pairEvent, Log: s.log.With("component", "redundancy"), Dial: opts.Dial, Listen: opts.Listen,
 	})
@@ -419,6 +426,7 @@ func (s *Server) start(opts Options, node config.Node) error {
 	}
 	s.spawn("retention of the journal", s.pruneJournal)
 	s.spawn("health", s.watchHealth)
+	s.keepLink(opts.Dial)
 	s.spawn("pair", s.pair.Run)
 	if node.OPCUA != "" {
 		ua, err := s.newUAServer(s.nodeName)
