@@ -41,6 +41,7 @@ type area struct {
 	digest  string
 	group   *acquisition.Group
 	commit  *committer
+	image   *image
 	publish func(area string, records ...redundancy.Record) uint64
 	proof   *proof
 	tell    func(entries []journal.Entry) // brings entries of a standby to the active
@@ -60,6 +61,7 @@ type area struct {
 
 	transitions uint64              // of alarms, while active
 	unconfirmed map[alarms.Key]bool // commands whose operators were told that the outcome is open
+	changed     uint64              // counts what the stored image of the alarms lacks
 
 	probed      []string // devices a standby may look at
 	unreachable map[string]bool
@@ -141,6 +143,7 @@ func (a *area) Publish(batch []tag.Update) {
 // the mutex.
 func (a *area) emit(records []redundancy.Record, out *alarms.Outcome) *commitment {
 	if !out.IsZero() {
+		a.changed++
 		for _, part := range alarms.EncodeOutcome(*out, partBytes) {
 			records = append(records, redundancy.Record{Kind: kindOutcome, Payload: part})
 		}
@@ -303,6 +306,7 @@ func (a *area) applySnapshot(epoch, seq uint64, records []redundancy.Record) err
 	if err := a.engine.Restore(image); err != nil {
 		return fmt.Errorf("snapshot of area %s: %w", a.name, err)
 	}
+	a.changed++
 	a.live.Apply(table)
 	a.epoch, a.seq, a.devices = epoch, seq, devices
 	a.commit.add(commitment{epoch: epoch, seq: seq})
@@ -351,6 +355,7 @@ func (a *area) applyOne(r redundancy.Record, c *commitment) error {
 		if err := a.engine.Apply(out); err != nil {
 			return err
 		}
+		a.changed++
 		c.entries = append(c.entries, a.entries(out.Events)...)
 		c.changes = append(c.changes, a.changes(out.Events)...)
 	case kindEntries:

@@ -201,6 +201,8 @@ func (s *Server) buildAreas(opts Options, node config.Node) error {
 		}
 		h := &healer{s: s, area: a.Name, wake: make(chan struct{}, 1), news: make(chan struct{}, 1)}
 		area.tell = h.tell
+		area.image = newImage(area, node.Data)
+		area.image.load()
 		s.areas[a.Name], s.healers[a.Name] = area, h
 	}
 	return nil
@@ -421,6 +423,7 @@ func (s *Server) start(opts Options, node config.Node) error {
 	for _, name := range s.areaNames {
 		s.areas[name].probed = s.probes[name]
 		s.spawn("probes of "+name, s.areas[name].probe)
+		s.spawn("image of "+name, s.areas[name].image.run)
 		s.spawn("committer of "+name, s.areas[name].commit.run)
 		s.spawn("healer of "+name, s.healers[name].run)
 	}

@@ -1,0 +1,107 @@
+package server
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	imageEvery    = time.Second // how long a change of an alarm may be missing in the stored image
+	imageFileMode = 0o600
+	imageSum      = 4 // bytes of the checksum in front
+)
+
+// image keeps the state of an area's alarms over a restart of both nodes: what was acknowledged, shelved, latched or
+// taken out of service. A standby restores the snapshot of the active instead.
+type image struct {
+	area *area
+	path string
+}
+
+func newImage(a *area, dir string) *image {
+	return &image{area: a, path: filepath.Join(dir, "alarms-"+a.name+".image")}
+}
+
+// load restores the stored image. A file that is torn costs the state of the alarms, not the start: it is kept beside.
+func (i *image) load() {
+	b, err := os.ReadFile(i.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err == nil {
+		err = i.restore(b)
+	}
+	if err != nil {
+		i.area.log.Error("The stored state of the alarms cannot be used: every alarm starts as normal", "area", i.area.name, "file", i.path, "error", err)
+		_ = os.Rename(i.path, i.path+".bad") // evidence; the start does not depend on it
+	}
+}
+
+func (i *image) restore(b []byte) error {
+	if len(b) < imageSum || binary.LittleEndian.Uint32(b) != crc32.ChecksumIEEE(b[imageSum:]) {
+		return fmt.Errorf("wrong checksum over %d bytes", len(b))
+	}
+	i.area.mu.Lock()
+	defer i.area.mu.Unlock()
+	return i.area.engine.Restore(b[imageSum:])
+}
+
+// run stores the image after changes until ctx ends, and then once more.
+func (i *image) run(ctx context.Context) error {
+	tick := time.NewTicker(imageEvery)
+	defer tick.Stop()
+	stored, failing := uint64(0), false
+	for ending := false; ; {
+		i.area.mu.Lock()
+		version := i.area.changed
+		var b []byte
+		if version != stored {
+			b = i.area.engine.Snapshot()
+		}
+		i.area.mu.Unlock()
+		if b != nil {
+			err := i.write(b)
+			if (err != nil) != failing {
+				failing = err != nil
+				i.area.log.Warn("Storing the state of the alarms", "area", i.area.name, "failing", failing, "error", err)
+			}
+			if err == nil {
+				stored = version
+			}
+		}
+		if ending {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			ending = true
+		case <-tick.C:
+		}
+	}
+}
+
+// write replaces the file: the old one is whole until the new one is on disk.
+func (i *image) write(b []byte) error {
+	f, err := os.OpenFile(i.path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, imageFileMode)
+	if err != nil {
+		return fmt.Errorf("storing the alarms: %w", err)
+	}
+	_, err = f.Write(append(binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(b)), b...))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(i.path+".new", i.path)
+	}
+	if err != nil {
+		return fmt.Errorf("storing the alarms: %w", err)
+	}
+	return nil
+}
