@@ -277,7 +277,7 @@ func (a *area) refresh() {
 	n := a.n
 	h := n.health.Areas[a.name]
 	a.machine.SetSelf(role.Self{
-		Ready: len(a.notReady()) == 0, Reachable: uint32(h.Reachable), Busy: h.Commands > 0, Score: score(int64(n.health.Score)),
+		Ready: len(a.notReady()) == 0, Reachable: uint32(h.Reachable), Busy: h.Commands > 0, Score: n.score(),
 		Hold: a.hold(),
 	})
 }
@@ -293,12 +293,6 @@ func (a *area) notReady() []string {
 	}
 	return reasons
 }
-
-// MaxScore bounds a health score; more is not told apart.
-const MaxScore = 1_000_000
-
-// score brings a health score into its bounds: the peer's comes from outside.
-func score(s int64) int { return int(min(max(s, 0), MaxScore)) }
 
 // hold says why the peer does not get the area by itself.
 func (a *area) hold() string {

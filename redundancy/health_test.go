@@ -48,3 +48,23 @@ func TestHealthMargin(t *testing.T) {
 		p.within(12*time.Second, "health switch", p.hosts["b"].isActive)
 	})
 }
+
+// TestDevicesMoveNothing: devices that do not answer the active may answer the standby no better.
+func TestDevicesMoveNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, p *pair) {
+		p.startBoth()
+		p.lose(30, 30)
+		time.Sleep(time.Minute)
+		p.expect("a", role.Active)
+		p.lose(30, 50)
+		p.within(12*time.Second, "health switch", p.hosts["b"].isActive)
+	})
+}
+
+// lose makes node a miss devices, and have a score.
+func (p *pair) lose(devices, score int) {
+	h := p.hosts["a"]
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.health = redundancy.Health{Score: score, Areas: map[string]redundancy.AreaHealth{"main": {Devices: 40, Reachable: 40 - devices}}}
+}

@@ -86,7 +86,8 @@ type Host interface {
 
 // Health is what a node tells its peer and its operators of itself.
 type Health struct {
-	// Score is 0 for a healthy node; each fault adds its weight.
+	// Score is 0 for a healthy node; each fault adds its weight. A device that does not answer adds at most 1, and
+	// only where its area is active: the peer may reach it no better, so these are taken off where scores are compared.
 	Score int
 	// Reasons are the faults behind the score, one short text each.
 	Reasons []string
