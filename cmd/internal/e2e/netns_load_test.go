@@ -264,6 +264,7 @@ type truth struct {
 	pollers time.Duration // how long two nodes polled by turns
 	writes  int           // that reached a device
 	stale   int           // of them, those of a term older than one that had written before
+	both    int           // times a term wrote on after an older one had written: two wrote at once
 }
 
 // judge goes through the requests of a run. epochs are the terms in which the values were written, where an answer told.
@@ -271,7 +272,7 @@ func judge(list []request, epochs map[string]uint64) truth {
 	var tr truth
 	last := map[string]request{}
 	polls := map[string][]handOver{}
-	newest := uint64(0)
+	newest, previous := uint64(0), uint64(0)
 	for _, q := range list {
 		p, known := last[q.Device]
 		if known && q.Device != "mixer" {
@@ -286,16 +287,30 @@ func judge(list []request, epochs map[string]uint64) truth {
 		}
 		tr.writes++
 		if epoch, known := epochs[q.text()]; known {
-			if epoch < newest {
+			switch {
+			case epoch < newest:
 				tr.stale++
+			case epoch == newest && previous < newest:
+				tr.both++
 			}
-			newest = max(newest, epoch)
+			newest, previous = max(newest, epoch), epoch
 		}
 	}
 	for _, turns := range polls {
 		tr.pollers = max(tr.pollers, longestOverlap(turns))
 	}
 	return tr
+}
+
+// story tells who wrote when and in which term.
+func story(list []request, epochs map[string]uint64) string {
+	var b strings.Builder
+	for _, q := range list {
+		if q.Write {
+			fmt.Fprintf(&b, " %s %s/%d", q.Time.Format("05.000"), q.node(), epochs[q.text()])
+		}
+	}
+	return b.String()
 }
 
 // quantile returns the value below or at which the part p of the values lies (nearest rank), 0 of none.
@@ -328,7 +343,8 @@ func TestJudge(t *testing.T) {
 		{"a take-over", []request{at(0, "a", "a001"), at(100, "a", ""), at(700, "b", ""), at(800, "b", "b001")}, truth{silence: 600 * ms, writes: 2}},
 		{"both read, one writes", []request{at(0, "a", ""), at(50, "b", "b001"), at(100, "a", ""), at(150, "b", "b002")}, truth{silence: 50 * ms, pollers: 50 * ms, writes: 2}},
 		{"there and back", []request{at(0, "a", "a001"), at(300, "b", "b001"), at(600, "a", "a003")}, truth{silence: 300 * ms, writes: 3}},
-		{"both write", []request{at(0, "a", "a001"), at(300, "b", "b001"), at(600, "a", "a002"), at(900, "b", "b002")}, truth{silence: 300 * ms, writes: 4, stale: 1}},
+		{"both write", []request{at(0, "a", "a001"), at(300, "b", "b001"), at(600, "a", "a002"), at(900, "b", "b002")}, truth{silence: 300 * ms, writes: 4, stale: 1, both: 1}},
+		{"an old term goes on", []request{at(0, "a", "a001"), at(300, "b", "b001"), at(600, "a", "a002")}, truth{silence: 300 * ms, writes: 3, stale: 1}},
 	} {
 		if got := judge(c.list, epochs); got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
