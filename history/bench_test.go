@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"os"
 	"testing"
 	"time"
 
@@ -295,4 +296,54 @@ func BenchmarkImport(b *testing.B) {
 	}
 	b.ReportMetric(580_000*float64(b.N)/b.Elapsed().Seconds()/1e6, "Msamples/s")
 	b.ReportMetric(float64(size)/580_000, "B/sample-on-the-wire")
+}
+
+// BenchmarkSeal seals one day of the mill's tags at one sample a second and reports what a sample takes on disk before
+// and after.
+func BenchmarkSeal(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		m, c := newMill(100), newClock()
+		c.nanos.Store(time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC).UnixNano())
+		dir := b.TempDir()
+		s, err := history.Open(dir, history.Options{Tags: m.defs, Now: c.now, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		var batch []tag.Update
+		for i := range 86400 {
+			batch = m.tick(batch, c.now())
+			s.Append(batch)
+			c.add(time.Second)
+			if i%600 == 599 {
+				if err := s.Flush(context.Background()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		before := fileSize(b, dir+"/p/20261120.l0.db")
+		c.add(3 * time.Hour)
+		b.StartTimer()
+		for err := s.Flush(context.Background()); s.Stats().Sealed == 0; time.Sleep(time.Millisecond) {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.StopTimer()
+		b.ReportMetric(before/8.64e6, "B/sample-open")
+		b.ReportMetric(fileSize(b, dir+"/p/20261120.l1.db")/8.64e6, "B/sample-sealed")
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	b.ReportMetric(8.64*float64(b.N)/b.Elapsed().Seconds(), "Msamples/s")
+}
+
+func fileSize(b *testing.B, path string) float64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return float64(info.Size())
 }

@@ -6,19 +6,19 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 const (
 	dayLayout     = "20060102"
 	daySuffix     = ".l0.db"
+	sealedSuffix  = ".l1.db"
+	newSuffix     = ".new"      // of a sealed file that is being written
 	damagedSuffix = ".damaged"  // of day files that were beyond use
 	lockTimeout   = time.Second // bbolt waits for ever for a lock unless told otherwise
 	pageSize      = 16 << 10    // fewer, fuller pages: a third of a 4 KB page of blocks is slack
@@ -32,16 +32,19 @@ var (
 	bucketDamaged = []byte("d") // as b: blocks set aside because they can't be read
 )
 
-// day is one day file. It is open while somebody uses it and for a while after.
+// day is what there is of one UTC day: the file samples are written to, the sealed file, or both. They are open while
+// somebody uses them and for a while after.
 type day struct {
-	number int64
-	path   string
-	ready  chan struct{} // closed when db or err is set
-	db     *bbolt.DB
-	err    error
-	users  int
-	doomed bool // to be removed when the last user leaves
-	used   uint64
+	number       int64
+	path, sealed string
+	ready        chan struct{} // closed when the databases or err are set
+	db           *bbolt.DB     // of path, or nil
+	sealedDB     *bbolt.DB     // of sealed, or nil
+	err          error
+	users        int
+	doomed       bool // to be removed when the last user leaves
+	stale        bool // another entry has taken its place; to be closed when the last user leaves
+	used         uint64
 }
 
 // days is the set of day files.
@@ -64,8 +67,15 @@ func openDays(dir string) (*days, error) {
 		return nil, fmt.Errorf("listing the day files: %w", err)
 	}
 	for _, e := range list {
-		t, err := time.Parse(dayLayout+daySuffix, e.Name())
-		if err == nil && !e.IsDir() {
+		name := e.Name()
+		if strings.HasSuffix(name, sealedSuffix+newSuffix) { // sealing did not come to its end
+			if err := os.Remove(filepath.Join(dir, name)); err != nil {
+				return nil, fmt.Errorf("removing an unfinished day file: %w", err)
+			}
+			continue
+		}
+		t, err := time.Parse(dayLayout, strings.TrimSuffix(strings.TrimSuffix(name, daySuffix), sealedSuffix))
+		if err == nil && !e.IsDir() && len(name) == len(dayLayout)+len(daySuffix) {
 			n := t.Unix() / (24 * 3600)
 			d.known[n] = d.entry(n)
 		}
@@ -74,7 +84,8 @@ func openDays(dir string) (*days, error) {
 }
 
 func (d *days) entry(n int64) *day {
-	return &day{number: n, path: filepath.Join(d.dir, dayTime(n).Format(dayLayout)+daySuffix)}
+	path := filepath.Join(d.dir, dayTime(n).Format(dayLayout))
+	return &day{number: n, path: path + daySuffix, sealed: path + sealedSuffix}
 }
 
 // list returns the numbers of the days there are, oldest first.
@@ -91,8 +102,25 @@ func (d *days) list() []int64 {
 	return out
 }
 
-// acquire opens a day, or returns nil when there is none and it should not be created. The caller releases it.
+// acquire opens a day, or returns nil when there is none. With create it has a file to write to. The caller releases it.
 func (d *days) acquire(n int64, create bool) (*day, error) {
+	for {
+		f, err := d.use(n, create)
+		if f == nil || err != nil || !create || f.db != nil {
+			return f, err
+		}
+		// It was opened for readers, with a sealed file only.
+		d.mu.Lock()
+		if d.known[n] == f && !f.doomed {
+			f.stale = true
+			d.known[n] = d.entry(n)
+		}
+		d.mu.Unlock()
+		d.release(f)
+	}
+}
+
+func (d *days) use(n int64, create bool) (*day, error) {
 	d.mu.Lock()
 	f := d.known[n]
 	if f == nil || f.doomed {
@@ -114,9 +142,9 @@ func (d *days) acquire(n int64, create bool) (*day, error) {
 	ready := f.ready
 	d.mu.Unlock()
 	if opener {
-		db, err := openDay(f.path, create)
+		db, sealed, err := openFiles(f.path, f.sealed, create)
 		d.mu.Lock()
-		f.db, f.err = db, err
+		f.db, f.sealedDB, f.err = db, sealed, err
 		d.mu.Unlock()
 		close(ready)
 	}
@@ -138,6 +166,8 @@ func (d *days) release(f *day) {
 	var closing []*day
 	switch {
 	case f.users > 0:
+	case f.stale:
+		closing = append(closing, f)
 	case beyondUse(f.err): // bbolt may have left it locked: it is not tried again
 	case f.err != nil:
 		if errors.Is(f.err, fs.ErrNotExist) {
@@ -152,15 +182,26 @@ func (d *days) release(f *day) {
 	}
 	d.mu.Unlock()
 	for _, c := range closing {
-		c.db.Close()
+		_ = c.close() // everything in it is on disk
 	}
+}
+
+// close closes the files that are open.
+func (f *day) close() error {
+	var errs []error
+	for _, db := range [...]*bbolt.DB{f.db, f.sealedDB} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // idle takes the files out that have been without a user longest, beyond maxIdle. The caller holds mu and closes them.
 func (d *days) idle() []*day {
 	var unused []*day
 	for _, f := range d.known {
-		if f.users == 0 && f.db != nil {
+		if f.users == 0 && f.isOpen() {
 			unused = append(unused, f)
 		}
 	}
@@ -183,23 +224,27 @@ func (d *days) remove(n int64) error {
 		d.mu.Unlock()
 		return nil
 	}
-	var closing *bbolt.DB
-	if f.users > 0 {
-		f.doomed = true
-	} else {
+	closing := f.users == 0
+	if closing {
 		delete(d.known, n)
-		closing = f.db
+	} else {
+		f.doomed = true
 	}
 	d.mu.Unlock()
-	err := os.Remove(f.path)
-	if closing != nil {
-		closing.Close()
+	var errs []error
+	for _, path := range [...]string{f.path, f.sealed} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("removing a day file: %w", err))
+		}
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing a day file: %w", err)
+	if closing {
+		_ = f.close() // it is gone
 	}
-	return nil
+	return errors.Join(errs...)
 }
+
+// isOpen reports whether the day's files are open.
+func (f *day) isOpen() bool { return f.db != nil || f.sealedDB != nil }
 
 // close closes every file. Nobody uses one any more.
 func (d *days) close() error {
@@ -207,109 +252,8 @@ func (d *days) close() error {
 	defer d.mu.Unlock()
 	var errs []error
 	for _, f := range d.known {
-		if f.db != nil {
-			errs = append(errs, f.db.Close())
-		}
+		errs = append(errs, f.close())
 	}
 	d.known = map[int64]*day{}
 	return errors.Join(errs...)
-}
-
-func openDay(path string, create bool) (db *bbolt.DB, err error) {
-	o := &bbolt.Options{
-		Timeout: lockTimeout, PageSize: pageSize, InitialMmapSize: firstMap, FreelistType: bbolt.FreelistMapType,
-	}
-	if !create {
-		if _, err := os.Stat(path); err != nil {
-			return nil, fmt.Errorf("opening a day file: %w", err)
-		}
-	}
-	err = guarded(path, func() error {
-		db, err = bbolt.Open(path, 0o640, o)
-		var system syscall.Errno
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, bolterrors.ErrTimeout), errors.As(err, &system):
-			return fmt.Errorf("opening the day file %s: %w", path, err)
-		}
-		// It is not the system that refuses: the content is not that of a bbolt file.
-		return fmt.Errorf("opening the day file %s: %w: %w", path, errDamagedFile, err)
-	})
-	if err != nil {
-		return nil, err
-	}
-	db.AllocSize = 1 << 20
-	return db, nil
-}
-
-// errDamagedFile says that a bbolt file can't be used at all.
-var errDamagedFile = errors.New("the file is damaged")
-
-// beyondUse reports whether an error means that a day file can't be opened or written again, ever.
-func beyondUse(err error) bool {
-	return errors.Is(err, errDamagedFile)
-}
-
-// setAside renames a day file that is beyond use, so that the day begins anew; what it held comes back from the peer.
-func (d *days) setAside(n int64) (to string, err error) {
-	d.mu.Lock()
-	f := d.known[n]
-	delete(d.known, n)
-	d.mu.Unlock()
-	if f == nil {
-		return "", nil
-	}
-	to = f.path + damagedSuffix
-	if err := os.Rename(f.path, to); err != nil {
-		return "", fmt.Errorf("setting a damaged day file aside: %w", err)
-	}
-	return to, nil // the handle, if there is one, stays open: closing a damaged file may fault again
-}
-
-// guarded runs f on a bbolt file and turns what a damaged file does to it, panics and memory faults of the mapping,
-// into an error that names the file.
-func guarded(path string, f func() error) (err error) {
-	old := debug.SetPanicOnFault(true)
-	defer debug.SetPanicOnFault(old)
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%s: %w: %v", path, errDamagedFile, p)
-		}
-	}()
-	return f()
-}
-
-// view reads a day inside one transaction.
-func (f *day) view(read func(blocks, windows *bbolt.Bucket) error) error {
-	return guarded(f.path, func() error {
-		return f.db.View(func(tx *bbolt.Tx) error {
-			b, m := tx.Bucket(bucketBlocks), tx.Bucket(bucketWindows)
-			if b == nil || m == nil {
-				return nil // created, but never written to
-			}
-			return read(b, m)
-		})
-	})
-}
-
-// update writes a day in one transaction.
-func (f *day) update(seed func(uint32) (uint64, bool), write func(t *dayTx) error) error {
-	return guarded(f.path, func() error {
-		return f.db.Update(func(tx *bbolt.Tx) error {
-			t := &dayTx{seed: seed}
-			for _, x := range []struct {
-				name []byte
-				to   **bbolt.Bucket
-			}{{bucketBlocks, &t.blocks}, {bucketWindows, &t.windows}, {bucketDamaged, &t.damaged}} {
-				b, err := tx.CreateBucketIfNotExists(x.name)
-				if err != nil {
-					return fmt.Errorf("%s: %w", f.path, err)
-				}
-				*x.to = b
-			}
-			t.blocks.FillPercent = 1 // keys come in order, so pages need no room for later ones
-			return write(t)
-		})
-	})
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"scada/acquisition/tag"
 )
 
@@ -116,9 +114,9 @@ func (s *Store) storedInfo(n int64) (map[int64]windowInfo, error) {
 	}
 	defer s.days.release(f)
 	out := map[int64]windowInfo{}
-	err = f.view(func(_, windows *bbolt.Bucket) error {
+	err = f.view(func(v dayView) error {
 		for w := n * dayWindows; w < (n+1)*dayWindows; w++ {
-			if i, ok := readInfo(windows, w); ok {
+			if i, ok := v.info(w); ok {
 				out[w] = i
 			}
 		}

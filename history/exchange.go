@@ -36,7 +36,7 @@ func (s *Store) Export(ctx context.Context, start time.Time, after string) (data
 		}
 		err := s.scan(ctx, r, from, from+windowNanos, func(w *window) (bool, error) {
 			samples, _ := w.samples()
-			if len(samples) == 0 {
+			if samples = within(samples, from, from+windowNanos); len(samples) == 0 {
 				return true, nil
 			}
 			b, err := block.Encode(nil, samples, r.scale())
@@ -138,7 +138,7 @@ func (s *Store) Import(ctx context.Context, data []byte) (added int, err error) 
 	defer s.days.release(f)
 	err = f.update(s.seedOf, func(t *dayTx) error {
 		added = 0
-		info, _ := readInfo(t.windows, w)
+		info, _ := t.info(w)
 		for i, r := range list {
 			n, err := t.merge(w, r, fresh[i], LayerBackfill, &info)
 			if err != nil {
@@ -151,6 +151,7 @@ func (s *Store) Import(ctx context.Context, data []byte) (added int, err error) 
 	if err != nil {
 		return 0, fmt.Errorf("importing into %s: %w", f.path, err)
 	}
+	s.touch(f.number)
 	return added, nil
 }
 

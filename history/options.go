@@ -55,12 +55,14 @@ type Options struct {
 	GroupCommit time.Duration // the journal is synced at least this often while samples come in; 0 means 100 ms
 	GroupBytes  int           // or when this much is waiting; 0 means 256 KiB
 	Grace       time.Duration // how long after a window's end its late samples are waited for; 0 means 20 s
+	SealAfter   time.Duration // how long a day must be over, and not written to, before its file is sealed; 0 means 2 h, negative never
 	MaxHead     int64         // bytes of samples kept in memory before windows are closed early; 0 means 512 MiB
 
 	Logger    *slog.Logger                              // nil means slog.Default()
 	Now       func() time.Time                          // nil means time.Now
 	FreeSpace func(dir string) (free uint64, err error) // nil asks the operating system
 
+	sealStep func(step string) error            // tests stop sealing here
 	openFile func(path string) (walFile, error) // tests put a disk that loses unsynced bytes here
 }
 
@@ -68,6 +70,7 @@ const (
 	defaultGroupCommit = 100 * time.Millisecond
 	defaultGroupBytes  = 256 << 10
 	defaultGrace       = 20 * time.Second
+	defaultSealAfter   = 2 * time.Hour
 	defaultMaxHead     = 512 << 20
 	defaultReserve     = 256 << 20
 )
@@ -81,6 +84,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Grace <= 0 {
 		o.Grace = defaultGrace
+	}
+	if o.SealAfter == 0 {
+		o.SealAfter = defaultSealAfter
 	}
 	if o.MaxHead <= 0 {
 		o.MaxHead = defaultMaxHead

@@ -41,7 +41,7 @@ func (s *Store) Raw(ctx context.Context, name string, from, to int64, limit int,
 			samples = samples[n:]
 		}
 		if p.Samples == nil {
-			p.Samples = make([]tag.Sample, 0, expected(len(samples), w.number, to, limit))
+			p.Samples = make([]tag.Sample, 0, expected(len(samples), w, to, limit))
 		}
 		if room := limit - len(p.Samples); len(samples) > room {
 			p.Samples = append(p.Samples, samples[:room]...)
@@ -76,9 +76,9 @@ func (s *Store) firstData(t int64) int64 {
 }
 
 // expected estimates how many samples a request will return, from the first window's.
-func expected(first int, window, to int64, limit int) int {
-	windows := max(1, min(windowOf(to-1)-window+1, int64(limit)))
-	return int(min(int64(first+1)*windows, int64(limit)))
+func expected(first int, w *window, to int64, limit int) int {
+	more := max(1, min((windowOf(to-1)-w.number+w.count)/w.count, int64(limit)))
+	return int(min(int64(first+1)*more, int64(limit)))
 }
 
 // after returns the position behind the last of some samples, which were read from at on.

@@ -5,8 +5,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"go.etcd.io/bbolt"
-
 	"scada/acquisition/tag"
 )
 
@@ -81,8 +79,8 @@ func (s *Store) flushedUpTo(w int64) (pos uint64) {
 		return 0
 	}
 	defer s.days.release(f)
-	_ = f.view(func(_, windows *bbolt.Bucket) error {
-		info, _ := readInfo(windows, w)
+	_ = f.view(func(v dayView) error {
+		info, _ := v.info(w)
 		pos = info.pos
 		return nil
 	})

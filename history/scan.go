@@ -16,17 +16,25 @@ import (
 	"scada/history/block"
 )
 
-// window is what the archive holds of one tag in one window. It is valid while scan calls back.
+// window is what the archive holds of one tag in one window, or in the few neighbouring ones that a sealed block covers.
+// It is valid while scan calls back.
 type window struct {
 	s      *Store
 	tag    *series
-	number int64
-	file   string
-	blocks [layerEnd][]byte
+	number int64 // of the first window
+	count  int64 // windows
+	blocks []stored
 	head   []tag.Sample // not in blocks, or perhaps in both while it is being written
 	// buffer is for decoding one block; decoded is it again afterwards, perhaps grown.
 	buffer, decoded []tag.Sample
 	d               *block.Decoder
+}
+
+// stored is a block in a day file.
+type stored struct {
+	file  string
+	layer Layer
+	block []byte
 }
 
 // samples returns the samples of the window in order, each once, and the blocks that can't be read. The samples are
@@ -34,13 +42,10 @@ type window struct {
 func (w *window) samples() ([]tag.Sample, []Damage) {
 	var all []tag.Sample
 	var damaged []Damage
-	for l, b := range w.blocks {
-		if b == nil {
-			continue
-		}
-		got, err := w.d.Decode(w.buffer[:0], b)
+	for _, b := range w.blocks {
+		got, err := w.d.Decode(w.buffer[:0], b.block)
 		if err != nil {
-			damaged = append(damaged, w.s.damage(w, Layer(l), err))
+			damaged = append(damaged, w.s.damage(w, b, err))
 			continue
 		}
 		if all == nil {
@@ -57,19 +62,10 @@ func (w *window) samples() ([]tag.Sample, []Damage) {
 
 // only returns the block that is all there is of the window, or nil.
 func (w *window) only() []byte {
-	var only []byte
-	for _, b := range w.blocks {
-		if b != nil && only != nil {
-			return nil
-		}
-		if b != nil {
-			only = b
-		}
-	}
-	if len(w.head) > 0 {
+	if len(w.blocks) != 1 || len(w.head) > 0 {
 		return nil
 	}
-	return only
+	return w.blocks[0].block
 }
 
 // summary returns the summary of the window without decoding it, if it is one readable block with a summary.
@@ -93,8 +89,8 @@ func (w *window) numbers() (block.Numbers, bool) {
 }
 
 // damage notes and returns a damage; a new one is logged.
-func (s *Store) damage(w *window, l Layer, err error) Damage {
-	d := Damage{File: w.file, Tag: w.tag.name, Window: time.Unix(0, w.number*windowNanos).UTC(), Layer: l}
+func (s *Store) damage(w *window, b stored, err error) Damage {
+	d := Damage{File: filepath.Join("p", filepath.Base(b.file)), Tag: w.tag.name, Window: time.Unix(0, w.number*windowNanos).UTC(), Layer: b.layer}
 	s.mu.Lock()
 	_, old := s.damaged[d]
 	if !old && len(s.damaged) < maxDamages {
@@ -243,61 +239,73 @@ func (s *Store) scanDay(r *series, n, first, last int64, heads map[int64][]tag.S
 	if err != nil {
 		return err
 	}
-	call := func(w *window) error {
-		if more, err := visit(w); err != nil || more {
-			return err
+	walk := func(v dayView) error {
+		sc := dayScan{plain: cursor(v.blocks), sealed: sealedCursor{c: cursor(v.sealed), id: r.id}}
+		if f != nil {
+			sc.path, sc.sealedPath = f.path, f.sealed
 		}
-		return errStop
-	}
-	if f == nil {
-		for w := first; w <= last; w++ {
-			if h := heads[w]; h != nil {
-				if err := call(&window{s: s, tag: r, number: w, head: block.Union(nil, h)}); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	}
-	defer s.days.release(f)
-	visited := first // in case the buckets are not there yet
-	err = f.view(func(blocks, _ *bbolt.Bucket) error {
-		c := blocks.Cursor()
-		file := filepath.Join("p", filepath.Base(f.path))
+		sc.sealed.seek(first)
 		var buffer []tag.Sample
 		var d block.Decoder
-		for w := first; w <= last; w++ {
-			visited = w + 1
-			x := window{s: s, tag: r, number: w, file: file, buffer: buffer, d: &d}
-			if h := heads[w]; h != nil {
-				x.head = block.Union(nil, h)
+		for w := first; w <= last; {
+			x := window{s: s, tag: r, number: w, count: 1, buffer: buffer, d: &d}
+			sc.load(&x)
+			for i := range x.count {
+				if h := heads[x.number+i]; h != nil {
+					x.head = block.Union(x.head, h)
+				}
 			}
-			if !x.load(c) && x.head == nil {
+			w = x.number + x.count
+			if len(x.blocks) == 0 && x.head == nil {
 				continue
 			}
-			if err := call(&x); err != nil {
+			if more, err := visit(&x); err != nil {
 				return err
+			} else if !more {
+				return errStop
 			}
 			buffer = x.decoded
 		}
 		return nil
-	})
-	for w := visited; err == nil && w <= last; w++ {
-		if h := heads[w]; h != nil {
-			err = call(&window{s: s, tag: r, number: w, head: block.Union(nil, h)})
-		}
 	}
-	return err
+	if f == nil {
+		return walk(dayView{})
+	}
+	defer s.days.release(f)
+	return f.view(walk)
 }
 
-// load finds the blocks of the window.
-func (w *window) load(c *bbolt.Cursor) (found bool) {
-	first := blockKey(w.number, w.tag.id, 0)
-	for k, v := c.Seek(first); k != nil && bytes.HasPrefix(k, first[:8]); k, v = c.Next() {
-		if _, l, ok := splitKey(k); ok && l < layerEnd {
-			w.blocks[l] = v
-			found = true
+func cursor(b *bbolt.Bucket) *bbolt.Cursor {
+	if b == nil {
+		return nil
+	}
+	return b.Cursor()
+}
+
+// dayScan goes through the blocks of one tag in one day.
+type dayScan struct {
+	path, sealedPath string
+	plain            *bbolt.Cursor
+	sealed           sealedCursor
+}
+
+// load finds the blocks of the window. Where a sealed block covers it, the window becomes what that block covers.
+func (s *dayScan) load(w *window) {
+	if c := &s.sealed; c.found && c.first <= w.number {
+		w.number, w.count = c.first, c.count
+		for ; c.found && c.first == w.number; c.next() {
+			w.blocks = append(w.blocks, stored{s.sealedPath, c.layer, c.block})
 		}
 	}
-	return found
+	if s.plain == nil {
+		return
+	}
+	for i := range w.count {
+		first := blockKey(w.number+i, w.tag.id, 0)
+		for k, v := s.plain.Seek(first); k != nil && bytes.HasPrefix(k, first[:8]); k, v = s.plain.Next() {
+			if _, l, ok := splitKey(k); ok && l < layerEnd {
+				w.blocks = append(w.blocks, stored{s.path, l, v})
+			}
+		}
+	}
 }

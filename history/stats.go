@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // cramped says why there is no more room for the archive, or nothing.
@@ -33,7 +34,7 @@ func (s *Store) cramped() (why string, err error) {
 // size returns the bytes of all files of the archive.
 func (s *Store) size() (total int64, err error) {
 	err = filepath.WalkDir(s.dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil || d.IsDir() || strings.HasSuffix(d.Name(), newSuffix) { // that is here for a moment only
 			return ignoreMissing(err)
 		}
 		info, err := d.Info()

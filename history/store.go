@@ -22,6 +22,8 @@ type Store struct {
 
 	quitKeep, kept        chan struct{} // end and ended, of the goroutine that closes windows
 	quitCommit, committed chan struct{} // and of the one that writes the journal
+	sealing, sealed       chan struct{} // it may be time to seal a day; the goroutine that does has ended
+	sealer                chan struct{} // holds a token while somebody seals
 	wake, urgent, early   chan struct{} // there is something to commit; now; windows must be closed to free memory
 	wal                   *wal
 	writing               chan struct{} // holds a token while somebody writes day files
@@ -50,6 +52,8 @@ type Store struct {
 	stream       stream
 	oldest       uint64 // oldest journal segment on disk
 
+	touched map[int64]int64 // when a day file was written to last, since the start
+
 	headBytes   int64
 	headSamples int64
 	clock       int64
@@ -65,6 +69,7 @@ func Open(dir string, o Options) (*Store, error) {
 	s := &Store{
 		dir: dir, o: o.withDefaults(),
 		quitKeep: make(chan struct{}), kept: make(chan struct{}), quitCommit: make(chan struct{}), committed: make(chan struct{}),
+		sealing: make(chan struct{}, 1), sealed: make(chan struct{}), sealer: make(chan struct{}, 1), touched: map[int64]int64{},
 		wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1), early: make(chan struct{}, 1),
 		writing: make(chan struct{}, 1), moved: make(chan struct{}),
 		byName: map[string]*series{}, byKey: map[uint32]*series{}, areas: map[string]*area{}, heads: map[int64]*headWindow{},
@@ -86,6 +91,7 @@ func Open(dir string, o Options) (*Store, error) {
 	s.clock = s.now()
 	go s.commitLoop()
 	go s.keepLoop()
+	go s.sealLoop()
 	return s, nil
 }
 
@@ -230,6 +236,7 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 	close(s.quitKeep)
 	<-s.kept
+	<-s.sealed
 	close(s.quitCommit)
 	<-s.committed
 	s.wal.close()

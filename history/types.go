@@ -137,6 +137,7 @@ type Stats struct {
 	TornBytes    int64  // bytes of journal cut by Open because they were not whole
 	Commits      uint64 // syncs of the journal
 	Flushes      uint64 // windows written to day files
+	Sealed       uint64 // days sealed
 	Durable      uint64 // position on disk
 	Pending      int    // bytes of journal not yet on disk
 	HeadSamples  int64  // samples in memory

@@ -3,11 +3,8 @@ package history
 import (
 	"context"
 	"encoding/binary"
-	"path/filepath"
 	"slices"
 	"time"
-
-	"go.etcd.io/bbolt"
 
 	"scada/history/block"
 )
@@ -42,35 +39,71 @@ func (s *Store) verifyDay(ctx context.Context, n, first, last int64) ([]Damage, 
 		return nil, err
 	}
 	defer s.days.release(f)
-	var out []Damage
-	windows := map[int64]bool{}
-	err = f.view(func(blocks, _ *bbolt.Bucket) error {
-		c := blocks.Cursor()
-		for k, b := c.Seek(binary.BigEndian.AppendUint32(nil, uint32(max(first, n*dayWindows)))); k != nil; k, b = c.Next() {
+	v := verification{s: s, f: f, first: first, last: last, windows: map[int64]bool{}}
+	if err := f.view(v.read); err != nil {
+		return v.out, err
+	}
+	if len(v.windows) > 0 {
+		if err := s.lock(ctx); err != nil {
+			return v.out, err
+		}
+		err := f.update(s.seedOf, func(t *dayTx) error { return t.setAsideIn(v.windows) })
+		s.unlock()
+		if err != nil {
+			return v.out, err
+		}
+	}
+	if v.sealed { // a sealed file is never written to: a new one takes its place
+		return v.out, s.seal(n)
+	}
+	return v.out, nil
+}
+
+// verification re-reads the blocks of a day.
+type verification struct {
+	s           *Store
+	f           *day
+	first, last int64
+	out         []Damage
+	windows     map[int64]bool // with blocks that can't be read
+	sealed      bool           // some of them are in the sealed file
+}
+
+func (v *verification) read(day dayView) error {
+	if day.blocks != nil {
+		c := day.blocks.Cursor()
+		for k, b := c.Seek(binary.BigEndian.AppendUint32(nil, uint32(max(v.first, v.f.number*dayWindows)))); k != nil; k, b = c.Next() {
 			id, layer, ok := splitKey(k)
-			if !ok {
+			if w := int64(binary.BigEndian.Uint32(k)); !ok || w > v.last {
 				continue
-			}
-			w := int64(binary.BigEndian.Uint32(k))
-			if w > last || len(out) >= maxDamages {
-				return nil
-			}
-			if _, err := block.Decode(nil, b); err != nil {
-				x := &window{s: s, tag: s.tagOf(id), number: w, file: filepath.Join("p", filepath.Base(f.path))}
-				out = append(out, s.damage(x, layer, err))
-				windows[w] = true
+			} else if v.check(id, w, stored{v.f.path, layer, b}) {
+				v.windows[w] = true
 			}
 		}
+	}
+	if day.sealed == nil {
 		return nil
-	})
-	if err != nil || len(windows) == 0 {
-		return out, err
 	}
-	if err := s.lock(ctx); err != nil {
-		return out, err
+	c := day.sealed.Cursor()
+	for k, b := c.First(); k != nil; k, b = c.Next() {
+		x := sealedCursor{id: binary.BigEndian.Uint32(k)}
+		if x.take(k, b); x.found && x.first <= v.last && x.first+x.count > v.first && v.check(x.id, x.first, stored{v.f.sealed, x.layer, b}) {
+			v.sealed = true
+		}
 	}
-	defer s.unlock()
-	return out, f.update(s.seedOf, func(t *dayTx) error { return t.setAsideIn(windows) })
+	return nil
+}
+
+// check notes a block that can't be read, and reports whether it is one.
+func (v *verification) check(id uint32, w int64, b stored) (bad bool) {
+	if len(v.out) >= maxDamages {
+		return false
+	}
+	if _, err := block.Decode(nil, b.block); err != nil {
+		v.out = append(v.out, v.s.damage(&window{s: v.s, tag: v.s.tagOf(id), number: w}, b, err))
+		return true
+	}
+	return false
 }
 
 // tagOf returns the tag with a number, or one without a name: a damaged key may hold any number.
@@ -86,7 +119,7 @@ func (s *Store) tagOf(id uint32) *series {
 // setAsideIn moves every unreadable block of the windows out of the way.
 func (t *dayTx) setAsideIn(windows map[int64]bool) error {
 	for w := range windows {
-		info, _ := readInfo(t.windows, w)
+		info, _ := t.info(w)
 		type entry struct{ key, block []byte }
 		var bad []entry
 		prefix := binary.BigEndian.AppendUint32(nil, uint32(w))
