@@ -18,6 +18,7 @@ import (
 	"scada/acquisition/opcua"
 	"scada/acquisition/tag"
 	"scada/alarms"
+	"scada/redundancy/witness"
 )
 
 // Config is the configuration of the pair, checked.
@@ -60,6 +61,7 @@ type Redundancy struct {
 	HoldOff   time.Duration
 	JoinWait  time.Duration
 	Policy    string
+	Witnesses witness.Config
 	TLS       *LinkTLS // nil: the link is not secured, which only loopback addresses may be
 }
 
@@ -198,6 +200,7 @@ func (b *builder) build() {
 	b.nodes()
 	b.redundancy()
 	b.areas()
+	b.witnesses()
 	b.scanClasses()
 	devices := b.devices()
 	b.tags(devices)

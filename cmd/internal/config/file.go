@@ -35,6 +35,7 @@ type redundancyFile struct {
 	HoldOff   time.Duration `yaml:"hold_off"`
 	JoinWait  time.Duration `yaml:"join_wait"`
 	Policy    string        `yaml:"policy"`
+	Witnesses []witnessFile `yaml:"witnesses" json:",omitempty"`
 	TLS       *tlsFile      `yaml:"tls" json:",omitzero"`
 }
 

@@ -351,8 +351,12 @@ func (s *Server) buildPair(opts Options, node config.Node) error {
 	if err := s.secureLink(&c); err != nil {
 		return err
 	}
+	w, err := s.buildWitness(opts, node)
+	if err != nil {
+		return err
+	}
 	s.pair, err = redundancy.New(redundancy.Options{
-		Config: c, Host: host{s}, Event: s.pairEvent, Log: s.log.With("component", "redundancy"), Dial: opts.Dial, Listen: opts.Listen,
+		Config: c, Host: host{s}, Event: s.pairEvent, Log: s.log.With("component", "redundancy"), Dial: opts.Dial, Listen: opts.Listen, Witness: w,
 	})
 	if err != nil {
 		return err
