@@ -130,7 +130,7 @@ func TestDeadlyRequestsAreFaults(t *testing.T) {
 	if got := r.call(t, &ua.SetMonitoringModeRequest{SubscriptionID: 99, MonitoredItemIDs: []uint32{99}}); got != ua.StatusBadSubscriptionIDInvalid {
 		t.Errorf("unknown subscription: %v", got)
 	}
-	if got := r.call(t, &ua.HistoryReadRequest{HistoryReadDetails: ua.NewExtensionObject(nil)}); got != ua.StatusBadServiceUnsupported {
+	if got := r.call(t, &ua.HistoryUpdateRequest{HistoryUpdateDetails: []*ua.ExtensionObject{}}); got != ua.StatusBadServiceUnsupported {
 		t.Errorf("a service this server does not have: %v", got)
 	}
 	f.served(t)

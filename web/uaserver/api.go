@@ -43,6 +43,8 @@ type Config struct {
 	AnonymousMayWrite bool
 	// History is the archive of the tags whose definition has one. Without it clients read present values only.
 	History Historian
+	// Alarms is the alarm engine; with it, [Server.Notify] tells clients of events. Without it there are none.
+	Alarms Alarms
 	// Limits bounds what clients may take. Zero fields take the values of [DefaultLimits].
 	Limits Limits
 	// Logger receives connects, disconnects, log-ins and refusals. Default: discard.
@@ -106,6 +108,8 @@ type Backend interface {
 type User struct {
 	Name     string
 	MayWrite bool // writable tags show as writable to this user; the Backend still decides on each write
+	// MayOperateAlarms lets the user acknowledge, comment and shelve.
+	MayOperateAlarms bool
 }
 
 // ServerInfo describes one server of the redundant set.

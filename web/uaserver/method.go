@@ -1,22 +1,44 @@
 package uaserver
 
 import (
+	"context"
+	"slices"
+
 	"github.com/gopcua/opcua/id"
 	"github.com/gopcua/opcua/ua"
 )
 
+// maxCalls is the most methods one request may call.
+const maxCalls = 100
+
+// callMethods is the Call service. What asks the alarm engine waits outside the connection's goroutine.
 func (k *call) callMethods(req *ua.CallRequest) (ua.Response, error) {
 	if err := k.operations(len(req.MethodsToCall)); err != nil {
 		return nil, err
 	}
-	resp := &ua.CallResponse{DiagnosticInfos: []*ua.DiagnosticInfo{}}
-	for _, m := range req.MethodsToCall {
-		resp.Results = append(resp.Results, k.callMethod(m))
+	if len(req.MethodsToCall) > maxCalls {
+		return nil, ua.StatusBadTooManyOperations
 	}
-	return resp, nil
+	all := func(ctx context.Context) (ua.Response, error) {
+		resp := &ua.CallResponse{DiagnosticInfos: []*ua.DiagnosticInfo{}}
+		for _, m := range req.MethodsToCall {
+			resp.Results = append(resp.Results, k.callMethod(ctx, m))
+		}
+		return resp, nil
+	}
+	if slices.ContainsFunc(req.MethodsToCall, k.isAlarmMethod) {
+		return nil, k.later(all)
+	}
+	return all(context.Background())
 }
 
-func (k *call) callMethod(m *ua.CallMethodRequest) *ua.CallMethodResult {
+// isAlarmMethod reports whether a call is one of the methods about alarms.
+func (k *call) isAlarmMethod(m *ua.CallMethodRequest) bool {
+	method, ok := k.s.space.Resolve(m.MethodID)
+	return ok && k.s.alarms != nil && slices.Contains(alarmMethods(), k.s.space.Numeric(method))
+}
+
+func (k *call) callMethod(ctx context.Context, m *ua.CallMethodRequest) *ua.CallMethodResult {
 	result := &ua.CallMethodResult{
 		InputArgumentResults: []ua.StatusCode{}, InputArgumentDiagnosticInfos: []*ua.DiagnosticInfo{}, OutputArguments: []*ua.Variant{},
 	}
@@ -25,16 +47,13 @@ func (k *call) callMethod(m *ua.CallMethodRequest) *ua.CallMethodResult {
 	switch {
 	case !ok:
 		result.StatusCode = ua.StatusBadNodeIDUnknown
-	case !methodOK || k.s.space.Class(method) != ua.NodeClassMethod || k.s.space.Numeric(object) != id.Server:
+	case !methodOK || k.s.space.Class(method) != ua.NodeClassMethod:
 		result.StatusCode = ua.StatusBadMethodInvalid
-	case len(m.InputArguments) < 1:
-		result.StatusCode = ua.StatusBadArgumentsMissing
-	case len(m.InputArguments) > 1:
-		result.StatusCode = ua.StatusBadTooManyArguments
-	case m.InputArguments[0].Type() != ua.TypeIDUint32 || m.InputArguments[0].Has(ua.VariantArrayValues):
-		result.StatusCode = ua.StatusBadInvalidArgument
-		result.InputArgumentResults = []ua.StatusCode{ua.StatusBadTypeMismatch}
-	default:
+	case k.isAlarmMethod(m):
+		k.callAlarm(ctx, m, result)
+	case k.s.space.Numeric(object) != id.Server:
+		result.StatusCode = ua.StatusBadMethodInvalid
+	case checkArguments(m, []ua.TypeID{ua.TypeIDUint32}, result):
 		k.callServer(k.s.space.Numeric(method), uint32(m.InputArguments[0].Uint()), result)
 	}
 	return result

@@ -34,6 +34,7 @@ type Server struct {
 	table   *live.Table
 	space   *space.Space
 	engine  *monitor.Engine
+	alarms  *alarmDesk // nil: no events
 	channel channel.Config
 	started time.Time
 	level   levelCache
@@ -74,8 +75,14 @@ func New(cfg Config, backend Backend) (*Server, error) {
 		Queue: l.QueueSize, Publish: l.PublishRequests, Retransmission: l.Retransmission,
 		MinPublishing: l.MinPublishing, MinSampling: l.MinSampling,
 	})
+	var conditions []space.Condition
+	callable := methods()
+	if cfg.Alarms != nil {
+		all := cfg.Alarms.Conditions()
+		s.alarms, conditions, callable = newAlarmDesk(all), spaceConditions(all), append(callable, alarmMethods()...)
+	}
 	s.space, err = space.New(space.Options{
-		Project: cfg.Project, Tags: tags, Values: s.values(), Methods: methods(), Redundant: len(backend.Servers()) > 1,
+		Project: cfg.Project, Tags: tags, Values: s.values(), Methods: callable, Conditions: conditions, Redundant: len(backend.Servers()) > 1,
 		History: cfg.History != nil, Aggregates: aggregateIDs[:],
 	})
 	if err != nil {
@@ -112,6 +119,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer cancel()
 	all.Go(func() { s.engine.Run(ctx) })
 	all.Go(func() { s.keepHouse(ctx) })
+	if s.alarms != nil {
+		all.Go(func() { s.tellEvents(ctx) })
+	}
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() }) // wakes Accept; an error changes nothing
 	defer stop()
 	defer func() { _ = l.Close() }()

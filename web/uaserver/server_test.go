@@ -72,7 +72,7 @@ func (p *plant) Authenticate(_ context.Context, user, password string) (uaserver
 	if password != "right" {
 		return uaserver.User{}, fmt.Errorf("log in %s: %w", user, uaserver.ErrUserAccessDenied)
 	}
-	return uaserver.User{Name: user, MayWrite: user == "operator"}, nil
+	return uaserver.User{Name: user, MayWrite: user == "operator", MayOperateAlarms: user == "operator"}, nil
 }
 
 func (p *plant) Write(ctx context.Context, user uaserver.User, id tag.ID, v tag.Value) error {
@@ -101,6 +101,7 @@ type fixture struct {
 	pki   string
 	trust *uaserver.TrustList
 	stop  func()
+	srv   *uaserver.Server
 }
 
 // identities are made once for all tests: making a key takes longer than most of them.
@@ -162,7 +163,7 @@ func start(t testing.TB, p *plant, change func(*uaserver.Config)) *fixture {
 		})
 	}
 	t.Cleanup(stop)
-	return &fixture{plant: p, url: "opc.tcp://" + l.Addr().String(), addr: l.Addr().String(), pki: dir, trust: trust, stop: stop}
+	return &fixture{plant: p, url: "opc.tcp://" + l.Addr().String(), addr: l.Addr().String(), pki: dir, trust: trust, stop: stop, srv: srv}
 }
 
 func limited(t testing.TB) context.Context {

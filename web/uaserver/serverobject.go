@@ -108,7 +108,7 @@ func (s *Server) capabilityValues() map[uint32]func() any {
 		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead:                          perCall,
 		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData:               number(min(maxHistoryNodes, l.OperationsPerCall)),
 		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite:                         perCall,
-		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerMethodCall:                    perCall,
+		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerMethodCall:                    number(min(maxCalls, l.OperationsPerCall)),
 		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse:                        perCall,
 		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerRegisterNodes:                 perCall,
 		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIDs: perCall,

@@ -7,6 +7,7 @@ import (
 	"github.com/gopcua/opcua/ua"
 
 	"scada/web/uaserver/monitor"
+	"scada/web/uaserver/space"
 	"scada/web/uaserver/wire"
 )
 
@@ -106,16 +107,19 @@ func (k *call) createItems(req *ua.CreateMonitoredItemsRequest) (ua.Response, er
 	}
 	resp := &ua.CreateMonitoredItemsResponse{DiagnosticInfos: []*ua.DiagnosticInfo{}}
 	for _, it := range req.ItemsToCreate {
-		r := k.createItem(req.SubscriptionID, req.TimestampsToReturn, it)
+		r, filter := k.createItem(req.SubscriptionID, req.TimestampsToReturn, it)
 		resp.Results = append(resp.Results, &ua.MonitoredItemCreateResult{
-			StatusCode: r.Status, MonitoredItemID: r.ID, RevisedSamplingInterval: r.Sampling, RevisedQueueSize: r.Queue, FilterResult: ua.NewExtensionObject(nil),
+			StatusCode: r.Status, MonitoredItemID: r.ID, RevisedSamplingInterval: r.Sampling, RevisedQueueSize: r.Queue, FilterResult: filter,
 		})
 	}
 	return resp, nil
 }
 
-func (k *call) createItem(sub uint32, stamps ua.TimestampsToReturn, it *ua.MonitoredItemCreateRequest) monitor.ItemResult {
-	refuse := func(status ua.StatusCode) monitor.ItemResult { return monitor.ItemResult{Status: status} }
+func (k *call) createItem(sub uint32, stamps ua.TimestampsToReturn, it *ua.MonitoredItemCreateRequest) (monitor.ItemResult, *ua.ExtensionObject) {
+	none := ua.NewExtensionObject(nil)
+	refuse := func(status ua.StatusCode) (monitor.ItemResult, *ua.ExtensionObject) {
+		return monitor.ItemResult{Status: status}, none
+	}
 	ref, ok := k.s.space.Resolve(it.ItemToMonitor.NodeID)
 	attr := it.ItemToMonitor.AttributeID
 	switch {
@@ -127,6 +131,9 @@ func (k *call) createItem(sub uint32, stamps ua.TimestampsToReturn, it *ua.Monit
 		return refuse(ua.StatusBadIndexRangeNoData)
 	case it.ItemToMonitor.DataEncoding.Name != "" && it.ItemToMonitor.DataEncoding.Name != "Default Binary":
 		return refuse(ua.StatusBadDataEncodingInvalid)
+	}
+	if attr == ua.AttributeIDEventNotifier && k.s.alarms != nil {
+		return k.createEventItem(sub, stamps, ref, it)
 	}
 	t, isTag := k.s.space.Tag(ref)
 	isValue := isTag && attr == ua.AttributeIDValue
@@ -144,7 +151,31 @@ func (k *call) createItem(sub uint32, stamps ua.TimestampsToReturn, it *ua.Monit
 		mayWrite := k.user.MayWrite
 		spec.Poll = func() wire.Value { return k.s.readAttribute(ref, attr, mayWrite) }
 	}
-	return k.x.client.CreateItem(sub, spec, stamps)
+	return k.x.client.CreateItem(sub, spec, stamps), none
+}
+
+// createEventItem makes an item for the events of a node.
+func (k *call) createEventItem(sub uint32, stamps ua.TimestampsToReturn, ref space.Ref, it *ua.MonitoredItemCreateRequest) (monitor.ItemResult, *ua.ExtensionObject) {
+	spec, result, status := k.eventParameters(ref, it.RequestedParameters)
+	if status != ua.StatusOK {
+		return monitor.ItemResult{Status: status}, result
+	}
+	spec.Mode = it.MonitoringMode
+	return k.x.client.CreateItem(sub, spec, stamps), result
+}
+
+// eventParameters checks the wishes for an item for events.
+func (k *call) eventParameters(ref space.Ref, p *ua.MonitoringParameters) (monitor.Spec, *ua.ExtensionObject, ua.StatusCode) {
+	spec := monitor.Spec{ClientHandle: p.ClientHandle, Queue: p.QueueSize, KeepNewest: p.DiscardOldest, Place: ref}
+	f, ok := p.Filter.Value.(*ua.EventFilter)
+	if !ok {
+		return spec, ua.NewExtensionObject(nil), ua.StatusBadEventFilterInvalid
+	}
+	filter, result, status := k.s.newEventFilter(ref, f)
+	if status == ua.StatusOK {
+		spec.Event = filter.fieldsOf
+	}
+	return spec, ua.NewExtensionObject(result), status
 }
 
 func (k *call) modifyItems(req *ua.ModifyMonitoredItemsRequest) (ua.Response, error) {
@@ -153,24 +184,32 @@ func (k *call) modifyItems(req *ua.ModifyMonitoredItemsRequest) (ua.Response, er
 	}
 	resp := &ua.ModifyMonitoredItemsResponse{DiagnosticInfos: []*ua.DiagnosticInfo{}}
 	for _, it := range req.ItemsToModify {
-		r := k.modifyItem(req.SubscriptionID, req.TimestampsToReturn, it)
+		r, filter := k.modifyItem(req.SubscriptionID, req.TimestampsToReturn, it)
 		resp.Results = append(resp.Results, &ua.MonitoredItemModifyResult{
-			StatusCode: r.Status, RevisedSamplingInterval: r.Sampling, RevisedQueueSize: r.Queue, FilterResult: ua.NewExtensionObject(nil),
+			StatusCode: r.Status, RevisedSamplingInterval: r.Sampling, RevisedQueueSize: r.Queue, FilterResult: filter,
 		})
 	}
 	return resp, nil
 }
 
-func (k *call) modifyItem(sub uint32, stamps ua.TimestampsToReturn, it *ua.MonitoredItemModifyRequest) monitor.ItemResult {
+func (k *call) modifyItem(sub uint32, stamps ua.TimestampsToReturn, it *ua.MonitoredItemModifyRequest) (monitor.ItemResult, *ua.ExtensionObject) {
+	none := ua.NewExtensionObject(nil)
+	if place, ok := k.x.client.EventPlace(sub, it.MonitoredItemID); ok {
+		spec, result, status := k.eventParameters(place.(space.Ref), it.RequestedParameters)
+		if status != ua.StatusOK {
+			return monitor.ItemResult{Status: status}, result
+		}
+		return k.x.client.ModifyItem(sub, it.MonitoredItemID, spec, stamps), result
+	}
 	t, isValue, status := k.x.client.ItemTag(sub, it.MonitoredItemID)
 	if status != ua.StatusOK {
-		return monitor.ItemResult{Status: status}
+		return monitor.ItemResult{Status: status}, none
 	}
 	spec, status := k.parameters(it.RequestedParameters, target{tag: t, isValue: isValue, attr: ua.AttributeIDValue})
 	if status != ua.StatusOK {
-		return monitor.ItemResult{Status: status}
+		return monitor.ItemResult{Status: status}, none
 	}
-	return k.x.client.ModifyItem(sub, it.MonitoredItemID, spec, stamps)
+	return k.x.client.ModifyItem(sub, it.MonitoredItemID, spec, stamps), none
 }
 
 func (k *call) setMonitoringMode(req *ua.SetMonitoringModeRequest) (ua.Response, error) {

@@ -55,7 +55,7 @@ func (b uaBackend) Authenticate(ctx context.Context, user, password string) (uas
 	if err != nil {
 		return uaserver.User{}, fmt.Errorf("%w: %w", uaserver.ErrUserAccessDenied, err)
 	}
-	return uaserver.User{Name: user, MayWrite: who.Role.May(web.TagWrite)}, nil
+	return uaserver.User{Name: user, MayWrite: who.Role.May(web.TagWrite), MayOperateAlarms: who.Role.May(web.AlarmOperate)}, nil
 }
 
 // Write implements [uaserver.Backend].
@@ -68,13 +68,19 @@ func (b uaBackend) Write(ctx context.Context, user uaserver.User, id tag.ID, val
 		return uaserver.ErrOutOfRange
 	}
 	res, err := b.write(ctx, web.Actor{User: user.Name, Remote: "opc ua"}, web.Write{Tag: def, Value: value, Deadline: time.Now().Add(uaWriteWithin)})
-	var p *api.Problem
 	switch {
 	case err == nil && res.Result == api.WriteConfirmed:
 		return nil
 	case err == nil:
 		return uaserver.WithStatus(uncertainOutcome, fmt.Errorf("%s: %s", res.Result, res.Detail))
-	case !errors.As(err, &p):
+	}
+	return uaProblem(err)
+}
+
+// uaProblem gives a refusal the status an OPC UA client understands.
+func uaProblem(err error) error {
+	var p *api.Problem
+	if !errors.As(err, &p) {
 		return err
 	}
 	switch p.Code {
@@ -107,9 +113,17 @@ func (s *Server) newUAServer(node string) (*uaserver.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opc ua server: %w", err)
 	}
-	return uaserver.New(uaserver.Config{
+	cfg := uaserver.Config{
 		Project: s.cfg.Project, ApplicationURI: uri, ApplicationName: s.cfg.Project + " " + node, SoftwareVersion: s.version,
 		EndpointURL: "opc.tcp://" + n.OPCUA, Identity: identity, Trust: trust, AllowNone: s.cfg.OPCUA.AllowNone,
 		AllowAnonymous: s.cfg.OPCUA.Anonymous, History: uaHistory{s.store, s.cfg.Tags}, Logger: s.log.With("component", "opcua-server"),
-	}, uaBackend{s})
+	}
+	if len(s.alarmsOf) > 0 {
+		cfg.Alarms = uaAlarms{s}
+	}
+	ua, err := uaserver.New(cfg, uaBackend{s})
+	if err == nil && cfg.Alarms != nil {
+		s.spawn("opc ua events", s.tellUA(ua))
+	}
+	return ua, err
 }

@@ -31,6 +31,8 @@ const (
 	maxMessageBytes = 4 << 20 // of values in one message
 	maxSentBytes    = 4 << 20 // of messages a subscription keeps for Republish
 	maxLinks        = 1000    // items one item triggers
+	maxEventItems   = 200     // items for events, of all sessions
+	maxEventBytes   = 1 << 18 // of events waiting in one item
 )
 
 // Limits bounds what clients may take.
@@ -56,6 +58,7 @@ type Engine struct {
 	held    []*item
 	heldDue int64
 	pollDue int64
+	events  []*item
 	eager   int // items that want every change
 	items   int
 	subs    map[uint32]*subscription
@@ -146,7 +149,7 @@ func (e *Engine) Advance(now time.Time) (sleep time.Duration, every bool) {
 func (e *Engine) follow(at int64) {
 	for more := true; more; {
 		e.mu.Lock()
-		if e.items == len(e.polled) {
+		if e.items == len(e.polled)+len(e.events) {
 			e.cursor, more = e.table.Seq(), false
 		} else {
 			e.changes, e.cursor = e.table.Since(e.changes[:0], e.cursor, changesPerLock)

@@ -14,6 +14,10 @@ import (
 type Spec struct {
 	Tag  tag.ID
 	Poll func() wire.Value // not nil: the item is not a tag's value, and this is asked at its sampling interval
+	// Event, if not nil, makes the item one for events: it returns the encoded fields of an event that passes the
+	// item's filter, and nil for others. Given [Overflow] it returns the fields of an overflow of the queue.
+	Event func(event any) []byte
+	Place any // what the events are of, for the owner of the item
 
 	Mode         ua.MonitoringMode
 	ClientHandle uint32
@@ -22,12 +26,6 @@ type Spec struct {
 	KeepNewest   bool // discard the oldest when the queue is full
 	Trigger      ua.DataChangeTrigger
 	Deadband     float64 // absolute
-}
-
-// Modify is the part of a Spec that can be changed later.
-type Modify struct {
-	Item uint32
-	Spec Spec
 }
 
 // ItemResult is the server's answer for one item.
@@ -61,6 +59,9 @@ type item struct {
 	pending tag.Sample
 
 	links []*item // items triggered by this one
+
+	bytes int  // event items: of the queued events
+	lost  bool // event items: the queue holds the event that says that others were lost
 }
 
 // differs reports whether v is a change to the client.

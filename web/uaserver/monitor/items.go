@@ -39,7 +39,18 @@ func (c *Client) ItemTag(sub, id uint32) (tag.ID, bool, ua.StatusCode) {
 	if it == nil {
 		return 0, false, status
 	}
-	return it.spec.Tag, it.spec.Poll == nil, ua.StatusOK
+	return it.spec.Tag, it.spec.Poll == nil && it.spec.Event == nil, ua.StatusOK
+}
+
+// EventPlace returns what the events of an item are of, if it is one for events.
+func (c *Client) EventPlace(sub, id uint32) (any, bool) {
+	c.e.mu.Lock()
+	defer c.e.mu.Unlock()
+	it, _ := c.lookup(sub, id)
+	if it == nil || it.spec.Event == nil {
+		return nil, false
+	}
+	return it.spec.Place, true
 }
 
 // ModifyItem changes an item; of spec, what it watches and its mode do not count.
@@ -52,6 +63,10 @@ func (c *Client) ModifyItem(sub, id uint32, spec Spec, stamps ua.TimestampsToRet
 		return ItemResult{Status: status}
 	}
 	e.eager -= eager(it)
+	if (spec.Event != nil) != (it.spec.Event != nil) {
+		e.eager += eager(it)
+		return ItemResult{Status: ua.StatusBadFilterNotAllowed}
+	}
 	spec.Tag, spec.Poll, spec.Mode = it.spec.Tag, it.spec.Poll, it.spec.Mode
 	e.configure(it, spec)
 	e.eager += eager(it)
@@ -77,7 +92,7 @@ func (c *Client) SetMode(sub, id uint32, mode ua.MonitoringMode) ua.StatusCode {
 	it.spec.Mode = mode
 	switch {
 	case mode == ua.MonitoringModeDisabled:
-		it.queue, it.seen = ring{}, false
+		it.queue, it.seen, it.bytes, it.lost = ring{}, false, 0, false
 		fallthrough
 	case mode == ua.MonitoringModeSampling:
 		if it.listed {

@@ -152,6 +152,8 @@ func (c *Client) CreateItem(sub uint32, spec Spec, stamps ua.TimestampsToReturn)
 		return ItemResult{Status: ua.StatusBadSubscriptionIDInvalid}
 	case e.items >= e.limits.Items || len(s.items) >= e.limits.ItemsPerSubscription:
 		return ItemResult{Status: ua.StatusBadTooManyMonitoredItems}
+	case spec.Event != nil && len(e.events) >= maxEventItems:
+		return ItemResult{Status: ua.StatusBadTooManyMonitoredItems}
 	}
 	for s.nextItem++; s.nextItem == 0 || s.items[s.nextItem] != nil; s.nextItem++ {
 	}
@@ -171,6 +173,11 @@ func (e *Engine) configure(it *item, spec Spec) {
 		sampling = it.sub.params.Interval
 	}
 	switch {
+	case spec.Event != nil:
+		sampling = 0 // events are not sampled
+		if spec.Queue <= 1 {
+			spec.Queue = uint32(e.limits.Queue) // OPC 10000-4, 7.21: the server's choice
+		}
 	case spec.Poll != nil:
 		sampling = clamp(sampling, minPolling, maxSampling)
 	case sampling != 0:
@@ -178,16 +185,19 @@ func (e *Engine) configure(it *item, spec Spec) {
 	}
 	it.sampling = nanoseconds(sampling)
 	it.resize(min(max(int(spec.Queue), 1), e.limits.Queue))
+	it.weigh()
 }
 
 // attach puts an item where changes find it.
 func (e *Engine) attach(it *item) {
 	e.items++
 	switch {
+	case it.spec.Event != nil:
+		e.events = append(e.events, it)
 	case it.spec.Poll != nil:
 		e.polled = append(e.polled, it)
 	case int(it.spec.Tag) < len(e.byTag):
-		if e.items == len(e.polled)+1 {
+		if e.items == len(e.polled)+len(e.events)+1 {
 			e.cursor = e.table.Seq() // nobody followed the table so far
 		}
 		e.byTag[it.spec.Tag] = append(e.byTag[it.spec.Tag], it)
@@ -197,7 +207,7 @@ func (e *Engine) attach(it *item) {
 }
 
 func eager(it *item) int {
-	if it.spec.Poll == nil && it.sampling == 0 {
+	if it.spec.Poll == nil && it.spec.Event == nil && it.sampling == 0 {
 		return 1
 	}
 	return 0
@@ -206,7 +216,9 @@ func eager(it *item) int {
 // detach removes an item from everywhere but the list of held items, which is cleaned when its time comes.
 func (e *Engine) detach(it *item) {
 	is := func(other *item) bool { return other == it }
-	if it.spec.Poll != nil {
+	if it.spec.Event != nil {
+		e.events = slices.DeleteFunc(e.events, is)
+	} else if it.spec.Poll != nil {
 		e.polled = slices.DeleteFunc(e.polled, is)
 	} else if int(it.spec.Tag) < len(e.byTag) {
 		e.byTag[it.spec.Tag] = slices.DeleteFunc(e.byTag[it.spec.Tag], is)
@@ -222,7 +234,7 @@ func (e *Engine) detach(it *item) {
 
 // first queues the present value.
 func (e *Engine) first(it *item) {
-	if it.spec.Mode == ua.MonitoringModeDisabled {
+	if it.spec.Mode == ua.MonitoringModeDisabled || it.spec.Event != nil {
 		return
 	}
 	at, now := e.now(), time.Now()

@@ -131,16 +131,16 @@ func (e *Engine) send(s *subscription, w waiting, now time.Time) {
 		next = 1
 	}
 	room := min(maxMessageBytes, w.to.Room()/2)
-	var notification []byte
-	count := 0
+	var found notifications
 	if s.wants() {
-		notification, count = s.values(room, now.UnixNano())
+		found = s.values(room, now.UnixNano())
 	}
+	count := found.values + found.events
 	sequence := s.available()
 	if count > 0 {
 		sequence = append(sequence, next)
 	}
-	b := make([]byte, 0, len(notification)+256+4*len(sequence)+4*len(w.results))
+	b := make([]byte, 0, len(found.data)+len(found.fields)+256+4*len(sequence)+4*len(w.results))
 	b = wire.ResponseHeader(b, id.PublishResponse_Encoding_DefaultBinary, w.handle, ua.StatusOK, now.UnixNano())
 	b = wire.Uint32(b, s.id)
 	b = wire.Uint32(b, uint32(len(sequence)))
@@ -151,7 +151,7 @@ func (e *Engine) send(s *subscription, w waiting, now time.Time) {
 	start := len(b)
 	b = wire.Time(wire.Uint32(b, next), now.UnixNano())
 	if count > 0 {
-		b = dataChange(b, notification, count)
+		b = found.append(b)
 		s.seq = next
 	} else {
 		b = wire.Uint32(b, 0)
@@ -172,19 +172,22 @@ func boolean(v bool) byte {
 	return 0
 }
 
-// values takes the queued values of the ready items, as far as they fit into one message.
-func (s *subscription) values(room int, now int64) ([]byte, int) {
+// notifications are the values and events of one message.
+type notifications struct {
+	data, fields   []byte
+	values, events int
+}
+
+// values takes what is queued in the ready items, as far as it fits into one message.
+func (s *subscription) values(room int, now int64) notifications {
 	most := maxPerMessage
 	if s.params.PerMessage > 0 {
 		most = min(most, int(s.params.PerMessage))
 	}
-	b, count, done := make([]byte, 0, min(40*len(s.ready), room)), 0, 0
+	n, done := notifications{data: make([]byte, 0, min(40*len(s.ready), room))}, 0
 	for _, it := range s.ready {
-		for it.queue.n > 0 && count < most && (len(b) < room || count == 0) {
-			b = wire.Uint32(b, it.spec.ClientHandle)
-			b = wire.DataValue(b, *it.queue.at(0), it.stamps, now)
-			it.queue.pop()
-			count++
+		for it.queue.n > 0 && n.values+n.events < most && (len(n.data)+len(n.fields) < room || n.values+n.events == 0) {
+			n.take(it, now)
 		}
 		if it.queue.n > 0 {
 			break
@@ -192,19 +195,42 @@ func (s *subscription) values(room int, now int64) ([]byte, int) {
 		it.listed = false
 		done++
 	}
-	if s.ready = s.ready[:copy(s.ready, s.ready[done:])]; len(s.ready) == 0 && cap(s.ready) > 4*count {
+	if s.ready = s.ready[:copy(s.ready, s.ready[done:])]; len(s.ready) == 0 && cap(s.ready) > 4*n.values {
 		s.ready = nil
 	}
-	return b, count
+	return n
 }
 
-// dataChange appends the array of notifications with one DataChangeNotification of count values.
-func dataChange(b, values []byte, count int) []byte {
-	b = wire.TypeID(wire.Uint32(b, 1), id.DataChangeNotification_Encoding_DefaultBinary)
-	b = append(b, ua.ExtensionObjectBinary)
-	b = wire.Uint32(b, uint32(len(values)+8))
-	b = append(wire.Uint32(b, uint32(count)), values...)
-	return wire.Null(b) // no diagnostics
+// take moves the oldest of an item's queue into the message.
+func (n *notifications) take(it *item, now int64) {
+	v := it.queue.at(0)
+	if it.spec.Event != nil {
+		n.fields = append(wire.Uint32(n.fields, it.spec.ClientHandle), v.Raw...)
+		n.events++
+		it.forget()
+		return
+	}
+	n.data = wire.DataValue(wire.Uint32(n.data, it.spec.ClientHandle), *v, it.stamps, now)
+	n.values++
+	it.queue.pop()
+}
+
+// append writes the array of notifications: one of values, one of events, or both.
+func (n *notifications) append(b []byte) []byte {
+	lists := min(n.values, 1) + min(n.events, 1)
+	b = wire.Uint32(b, uint32(lists))
+	if n.values > 0 {
+		b = append(wire.TypeID(b, id.DataChangeNotification_Encoding_DefaultBinary), ua.ExtensionObjectBinary)
+		b = wire.Uint32(b, uint32(len(n.data)+8))
+		b = append(wire.Uint32(b, uint32(n.values)), n.data...)
+		b = wire.Null(b) // no diagnostics
+	}
+	if n.events > 0 {
+		b = append(wire.TypeID(b, id.EventNotificationList_Encoding_DefaultBinary), ua.ExtensionObjectBinary)
+		b = wire.Uint32(b, uint32(len(n.fields)+4))
+		b = append(wire.Uint32(b, uint32(n.events)), n.fields...)
+	}
+	return b
 }
 
 // available returns the numbers of the messages kept for Republish.

@@ -76,7 +76,7 @@ func (s *Space) callable(r Ref) bool {
 
 func (s *Space) object(r Ref, attr ua.AttributeID) (*ua.Variant, ua.StatusCode) {
 	if attr == ua.AttributeIDEventNotifier {
-		return ua.MustVariant(byte(0)), ua.StatusOK
+		return ua.MustVariant(s.notifier(r)), ua.StatusOK
 	}
 	if attr == ua.AttributeIDContainsNoLoops && s.Class(r) == ua.NodeClassView {
 		return ua.MustVariant(true), ua.StatusOK

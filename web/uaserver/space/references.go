@@ -22,6 +22,10 @@ func (s *Space) References(r Ref, yield func(Reference) bool) {
 		s.folderReferences(r.index, yield)
 	case kindTag:
 		s.tagReferences(tag.ID(r.index), yield)
+	case kindCondition:
+		s.conditionReferences(r, yield)
+	case kindShelving:
+		s.shelvingReferences(r, yield)
 	case kindProperty:
 		_ = yield(s.typeOf(r)) && yield(Reference{id.HasProperty, false, Ref{kind: kindTag, index: r.index}})
 	}
@@ -33,6 +37,9 @@ func (s *Space) standardReferences(index uint32, yield func(Reference) bool) {
 		if !yield(Reference{ref.typ, ref.forward, Ref{kind: kindStandard, index: ref.target}}) {
 			return
 		}
+	}
+	if n.id == id.Server && s.Events() {
+		yield(Reference{id.HasNotifier, true, Ref{kind: kindFolder}})
 	}
 	if n.id == id.ObjectsFolder {
 		yield(Reference{id.Organizes, true, Ref{kind: kindFolder}})
@@ -76,9 +83,14 @@ func (s *Space) tagReferences(t tag.ID, yield func(Reference) bool) {
 			return
 		}
 	}
+	for _, c := range s.ofTag[t] {
+		if !yield(Reference{id.HasCondition, true, Ref{kind: kindCondition, index: c}}) {
+			return
+		}
+	}
 }
 
-// IsSubtype reports whether reference type t is super or derived from it.
+// IsSubtype reports whether the reference or object type t is super or derived from it.
 func (s *Space) IsSubtype(t, super uint32) bool {
 	for range maxTypeDepth {
 		if t == super {

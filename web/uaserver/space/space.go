@@ -26,11 +26,13 @@ type Ref struct {
 type kind uint8
 
 const (
-	kindNone     kind = iota
-	kindStandard      // index into standard.nodes
-	kindFolder        // index into folders
-	kindTag           // index is the tag's id
-	kindProperty      // prop of the tag index
+	kindNone      kind = iota
+	kindStandard       // index into standard.nodes
+	kindFolder         // index into folders
+	kindTag            // index is the tag's id
+	kindProperty       // prop of the tag index
+	kindCondition      // index into Options.Conditions
+	kindShelving       // the ShelvingState of the condition index
 )
 
 // property is a property variable of a tag.
@@ -57,18 +59,29 @@ type Options struct {
 	// History says that tags are recorded; Aggregates are the functions their history can be read with.
 	History    bool
 	Aggregates []uint32
+	// Conditions are those of the alarm engine. If there are none the space has no events.
+	Conditions []Condition
 	// Redundant says that the server is one of a non-transparent redundant set.
 	Redundant bool
 }
 
+// Condition is a condition of the alarm engine.
+type Condition struct {
+	ID   string
+	Tag  string // the tag it watches; it may have none
+	Type uint32 // its type, in namespace 0
+}
+
 // Space is an address space.
 type Space struct {
-	opt      Options
-	std      *standard
-	folders  []folder
-	byFolder map[string]uint32
-	byName   map[string]tag.ID
-	parents  []uint32 // folder of each tag
+	conditions map[string]uint32   // by id
+	ofTag      map[tag.ID][]uint32 // conditions of a tag
+	opt        Options
+	std        *standard
+	folders    []folder
+	byFolder   map[string]uint32
+	byName     map[string]tag.ID
+	parents    []uint32 // folder of each tag
 }
 
 // folder is one level of the tags' paths; the first is the project's.
@@ -90,6 +103,7 @@ func New(opt Options) (*Space, error) {
 		opt: opt, std: std,
 		folders: []folder{{name: opt.Project}}, byFolder: map[string]uint32{"": 0},
 		byName: make(map[string]tag.ID, len(opt.Tags)), parents: make([]uint32, len(opt.Tags)),
+		conditions: make(map[string]uint32, len(opt.Conditions)), ofTag: map[tag.ID][]uint32{},
 	}
 	for i := range opt.Tags {
 		def := &opt.Tags[i]
@@ -100,6 +114,12 @@ func New(opt Options) (*Space, error) {
 		f := s.folder(dir(def.Name))
 		s.folders[f].tags = append(s.folders[f].tags, def.ID)
 		s.parents[i] = f
+	}
+	for i, c := range opt.Conditions {
+		s.conditions[c.ID] = uint32(i)
+		if t, ok := s.byName[c.Tag]; ok {
+			s.ofTag[t] = append(s.ofTag[t], uint32(i))
+		}
 	}
 	return s, nil
 }
@@ -147,6 +167,9 @@ func (s *Space) Text(name []byte) (Ref, bool) {
 		f, ok := s.byFolder[string(name)]
 		return Ref{kind: kindFolder, index: f}, ok
 	}
+	if n > 0 && name[0] == conditionMark {
+		return s.conditionText(string(name[1:]))
+	}
 	for p := property(0); p < propEnd; p++ {
 		suffix := "#" + properties[p].name
 		if n <= len(suffix) || string(name[n-len(suffix):]) != suffix {
@@ -188,6 +211,10 @@ func (s *Space) NodeID(r Ref) *ua.NodeID {
 		return ua.NewStringNodeID(NamespaceTags, s.opt.Tags[r.index].Name)
 	case kindProperty:
 		return ua.NewStringNodeID(NamespaceTags, s.opt.Tags[r.index].Name+"#"+properties[r.prop].name)
+	case kindCondition:
+		return ua.NewStringNodeID(NamespaceTags, string(conditionMark)+s.opt.Conditions[r.index].ID)
+	case kindShelving:
+		return ua.NewStringNodeID(NamespaceTags, string(conditionMark)+s.opt.Conditions[r.index].ID+shelvingSuffix)
 	}
 	return ua.NewTwoByteNodeID(0)
 }
@@ -230,7 +257,7 @@ func (s *Space) Class(r Ref) ua.NodeClass {
 	switch r.kind {
 	case kindStandard:
 		return s.std.nodes[r.index].class
-	case kindFolder:
+	case kindFolder, kindCondition, kindShelving:
 		return ua.NodeClassObject
 	case kindTag, kindProperty:
 		return ua.NodeClassVariable
@@ -255,6 +282,10 @@ func (s *Space) name(r Ref) (uint16, string) {
 		return NamespaceTags, name[len(dir(name)):]
 	case kindProperty:
 		return NamespaceUA, properties[r.prop].name
+	case kindCondition:
+		return NamespaceTags, s.opt.Conditions[r.index].ID
+	case kindShelving:
+		return NamespaceUA, "ShelvingState"
 	}
 	return 0, ""
 }
@@ -274,6 +305,10 @@ func (s *Space) TypeDefinition(r Ref) uint32 {
 		return variableType(&s.opt.Tags[r.index])
 	case kindProperty:
 		return id.PropertyType
+	case kindCondition:
+		return s.opt.Conditions[r.index].Type
+	case kindShelving:
+		return id.ShelvedStateMachineType
 	}
 	return 0
 }

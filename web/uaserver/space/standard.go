@@ -21,7 +21,7 @@ const (
 type standard struct {
 	nodes     []node
 	byID      map[uint32]uint32
-	superType map[uint32]uint32 // of reference types
+	superType map[uint32]uint32 // of reference and object types
 }
 
 // node is a node of namespace 0.
@@ -170,7 +170,7 @@ func (l *loader) reference(n *node, e element) {
 func (l *loader) mirror() {
 	for from, n := range l.nodes {
 		for _, r := range n.refs {
-			if r.typ == id.HasSubtype && n.class == ua.NodeClassReferenceType {
+			if r.typ == id.HasSubtype && (n.class == ua.NodeClassReferenceType || n.class == ua.NodeClassObjectType) {
 				if r.forward {
 					l.super[r.target] = from
 				} else {
