@@ -1,0 +1,48 @@
+package role_test
+
+import (
+	"testing"
+
+	"scada/redundancy/role"
+)
+
+// TestGoodbyeOfADeadProcess: the goodbye of an older process says nothing of the one that is active.
+func TestGoodbyeOfADeadProcess(t *testing.T) {
+	for _, incarnation := range []uint64{1, 2} {
+		m := machine(t, false)
+		m.Heard(10*ms, role.Heard{Incarnation: 2, Seq: 1, Answer: true, View: role.View{Role: role.Active, Epoch: 3, Acting: true}})
+		took := persisted(m, 20*ms, m.Goodbye(20*ms, incarnation, 9, "stopped"))
+		if took != (incarnation == 2) {
+			t.Errorf("goodbye of process %d while process 2 is active: taken over %v", incarnation, took)
+		}
+	}
+}
+
+// TestOvertakenRequest: what a message says of its sender that was overtaken by a newer one is over. Here the peer was a
+// standby when it sent the message, and is active.
+func TestOvertakenRequest(t *testing.T) {
+	for _, seq := range []uint64{2, 9} {
+		m := machine(t, true)
+		active := role.View{Role: role.Active, Epoch: 4, Acting: true}
+		m.Heard(10*ms, role.Heard{Incarnation: 1, Seq: 1, Answer: true, View: active})
+		m.Answering(20 * ms)
+		m.Heard(30*ms, role.Heard{Incarnation: 1, Seq: 5, Answer: true, View: active, Echo: 20 * ms, Echoed: true})
+		took := persisted(m, 40*ms, m.Heard(40*ms, role.Heard{Incarnation: 1, Seq: seq, View: role.View{Role: role.Standby, Epoch: 4}, Echo: 20 * ms, Echoed: true}))
+		if took != (seq == 9) {
+			t.Errorf("message %d after message 5: taken over %v", seq, took)
+		}
+	}
+}
+
+// TestRestartOfAStandby: a new process of the peer shows that the old one acts no more, which matters only if it did.
+func TestRestartOfAStandby(t *testing.T) {
+	for _, last := range []role.Role{role.Standby, role.Active} {
+		m := machine(t, false)
+		m.Heard(10*ms, role.Heard{Incarnation: 1, Seq: 1, View: role.View{Role: role.Active, Epoch: 3, Acting: true}})
+		m.Heard(20*ms, role.Heard{Incarnation: 1, Seq: 2, Answer: true, View: role.View{Role: last, Epoch: 3, Acting: last == role.Active}})
+		took := persisted(m, 30*ms, m.Heard(30*ms, role.Heard{Incarnation: 2, Seq: 1, Answer: true, View: role.View{Role: role.Starting}}))
+		if took != (last == role.Active) {
+			t.Errorf("the process that restarted was %s: taken over %v", last, took)
+		}
+	}
+}
