@@ -360,3 +360,21 @@ func TestTailMovesToTheOtherServer(t *testing.T) {
 		t.Errorf("interrupted: %d %s", c, errs.String())
 	}
 }
+
+// TestASilentNodeIsNotShownAsActive: the other node keeps what it last heard; after a kill both would read "active".
+func TestASilentNodeIsNotShownAsActive(t *testing.T) {
+	p := api.Pair{Nodes: []api.Node{
+		{Node: "a", Areas: []api.Area{{Area: "main", Role: api.RoleActive, Confirmed: true}}},
+		{Node: "b", Reachable: true, Areas: []api.Area{{Area: "main", Role: api.RoleActive, Confirmed: true}}},
+	}, LastSwitch: &api.Switch{Area: "main", To: "b"}}
+	got := roleTable(p)
+	if r := got.rows[0]; r[4] != "unknown, was active" || r[6] != "?" {
+		t.Errorf("the silent node: %q", r)
+	}
+	if r := got.rows[1]; r[4] != "active" || r[6] != "yes" {
+		t.Errorf("the other: %q", r)
+	}
+	if last := got.foot[len(got.foot)-1]; !strings.HasPrefix(last, "last switch: main to b at") {
+		t.Error(last)
+	}
+}

@@ -75,7 +75,11 @@ func roleTable(p api.Pair) table {
 			areas = []api.Area{{}}
 		}
 		for _, ar := range areas {
-			t.add(n.Node, n.Designation, yes(n.Reachable), ar.Area, ar.Role, fmt.Sprint(ar.Epoch), yes(ar.Confirmed), when(&ar.Since), strings.Join(paths, ", "),
+			duty, confirmed := ar.Role, yes(ar.Confirmed)
+			if !n.Reachable && duty != "" { // what it last said is no news of what it is now
+				duty, confirmed = "unknown, was "+duty, "?"
+			}
+			t.add(n.Node, n.Designation, yes(n.Reachable), ar.Area, duty, fmt.Sprint(ar.Epoch), confirmed, when(&ar.Since), strings.Join(paths, ", "),
 				fmt.Sprint(n.Mirror.LagMs), fmt.Sprint(n.Backfill.Remaining), fmt.Sprint(n.Score), n.Version, ar.Reason)
 		}
 	}
@@ -91,8 +95,12 @@ func roleTable(p api.Pair) table {
 		t.foot = append(t.foot, strings.Split(why, "\n")[1:]...)
 	}
 	if s := p.LastSwitch; s != nil {
-		t.foot = append(t.foot, fmt.Sprintf("last switch: %s from %s to %s at %s (%s: %s), detected in %d ms, active in %d ms, first value in %d ms, %d slots missed, %d duplicates",
-			s.Area, s.From, s.To, s.At.UTC().Format(time.RFC3339), s.Kind, s.Reason, s.DetectMs, s.ActivateMs, s.FirstValueMs, s.MissedSlots, s.Duplicates))
+		from := ""
+		if s.From != "" { // the first start came from nowhere
+			from = " from " + s.From
+		}
+		t.foot = append(t.foot, fmt.Sprintf("last switch: %s%s to %s at %s (%s: %s), detected in %d ms, active in %d ms, first value in %d ms, %d slots missed, %d duplicates",
+			s.Area, from, s.To, s.At.UTC().Format(time.RFC3339), s.Kind, s.Reason, s.DetectMs, s.ActivateMs, s.FirstValueMs, s.MissedSlots, s.Duplicates))
 	}
 	return t
 }
