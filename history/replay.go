@@ -27,7 +27,7 @@ func (s *Store) replay() error {
 		s.segment = live // columns() notes it as the segment new head windows need
 		d := decoder{tags: map[uint32]*coder{}}
 		path := filepath.Join(s.walDir(), walName(n))
-		good, size, err := readSegment(path, func(p []byte) error {
+		good, size, mended, err := readSegment(path, n, func(p []byte) error {
 			return d.entries(p,
 				func(pos uint64, id uint32, x tag.Sample) { s.replaySample(flushed, pos, id, x) },
 				func(g Gap) {
@@ -40,6 +40,9 @@ func (s *Store) replay() error {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		s.pos = max(s.pos, d.pos)
+		if s.stats.Mended += uint64(mended); mended > 0 {
+			s.o.Logger.Warn("flipped bits of a journal segment were put right: the disk should be looked at", "file", path, "records", mended)
+		}
 		if err := s.cutTail(path, good, size); err != nil {
 			return err
 		}

@@ -135,6 +135,7 @@ type Stats struct {
 	ClockSteps   uint64 // steps back of the clock
 	Replayed     uint64 // samples found in the journal by Open
 	TornBytes    int64  // bytes of journal cut by Open because they were not whole
+	Mended       uint64 // records of the journal in which Open put a flipped bit right
 	Commits      uint64 // syncs of the journal
 	Flushes      uint64 // windows written to day files
 	Sealed       uint64 // days sealed

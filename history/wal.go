@@ -143,11 +143,7 @@ func (w *wal) repair() error {
 	if w.good > 0 {
 		return nil
 	}
-	head := make([]byte, 0, walHeader)
-	head = append(head, walMagic...)
-	head = binary.LittleEndian.AppendUint64(head, w.segment)
-	head = binary.LittleEndian.AppendUint32(head, crc32.Checksum(head, castagnoli))
-	if _, err := w.file.Write(head); err != nil {
+	if _, err := w.file.Write(segmentHead(w.segment)); err != nil {
 		return fmt.Errorf("writing the header of a journal segment: %w", err)
 	}
 	w.good = walHeader
@@ -180,32 +176,33 @@ func segments(dir string) ([]uint64, error) {
 	return out, nil
 }
 
-// readSegment calls back for every whole record of a segment and returns the size of the part that is whole.
-func readSegment(path string, record func(payload []byte) error) (good, size int64, err error) {
+// readSegment calls back for every whole record of a segment and returns the size of the part that is whole. Records
+// with a flipped bit are put right and counted.
+func readSegment(path string, segment uint64, record func(payload []byte) error) (good, size int64, mended int, err error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return 0, 0, fmt.Errorf("reading the journal: %w", err)
+		return 0, 0, 0, fmt.Errorf("reading the journal: %w", err)
 	}
 	size = int64(len(b))
-	if len(b) < walHeader || string(b[:4]) != walMagic || crc32.Checksum(b[:12], castagnoli) != binary.LittleEndian.Uint32(b[12:]) {
-		return 0, size, nil
+	if !soundHead(b, segment) {
+		return 0, size, 0, nil
 	}
 	rest := b[walHeader:]
-	for len(rest) >= recordHeader {
-		n := binary.LittleEndian.Uint32(rest)
-		if n == 0 || n > maxRecord || int(n) > len(rest)-recordHeader {
-			break
+	for len(rest) > 0 {
+		p, next, ok := wholeRecord(rest)
+		if !ok && mendRecord(rest) {
+			mended++
+			p, next, ok = wholeRecord(rest)
 		}
-		p := rest[recordHeader : recordHeader+n]
-		if crc32.Checksum(p, castagnoli) != binary.LittleEndian.Uint32(rest[4:]) {
+		if !ok {
 			break
 		}
 		if err := record(p); err != nil {
-			return size - int64(len(rest)), size, err
+			return size - int64(len(rest)), size, mended, err
 		}
-		rest = rest[recordHeader+n:]
+		rest = next
 	}
-	return size - int64(len(rest)), size, nil
+	return size - int64(len(rest)), size, mended, nil
 }
 
 func syncDir(dir string) error {
