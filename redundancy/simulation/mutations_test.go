@@ -59,7 +59,7 @@ var mutations = []mutation{
 	{"late words of a dead process count", "hear.go", "case h.Incarnation < m.peerInc:", "case false:", somebody},
 	{"late messages count as news", "hear.go", "case h.Seq <= m.peerSeq:", "case false:", somebody},
 	{"any restart is proof", "hear.go", "m.restarted = m.role == Standby && m.heir", "m.restarted = m.role == Standby", somebody},
-	{"a new process inherits what the old one heard", "hear.go", "m.heir, m.echo = false, never\n\tm.answered = false", "", seed},
+	{"a new process inherits what the old one heard", "hear.go", "m.heir, m.echo = false, never\n\tm.answered = false", "", somebody},
 	{"a cut-off node takes over", "evaluate.go", "if m.role != Isolated {\n\t\t\tm.becomeIsolated(\"the witness says that this node is the one cut off\")\n\t\t}\n\t\treturn", "", somebody},
 	{"a live peer is taken over", "evaluate.go", "m.wait(\"the witness says that \" + m.cfg.Peer + \" is alive: only the link is cut\")\n\t\treturn", "", somebody},
 	{"policy safety takes over", "evaluate.go", "if m.cfg.Policy == Safety {", "if false {", somebody},
@@ -70,7 +70,7 @@ var mutations = []mutation{
 		"m.send(Message{Step: Prepare, ID: m.sw.id, Kind: kind, Epoch: m.maxEpoch, Reason: reason})\n\tm.freeze()", somebody},
 	{"a commit counts after newer terms", "switch.go", "|| m.maxEpoch > p.epoch ||", "||", somebody},
 	{"a late commit is taken back at once", "switch.go", "sw.step, sw.until = aborting, m.last+m.cfg.StepLimit\n\t\tm.send(Message{Step: Abort, ID: sw.id})",
-		"m.rolledBack(\"late\")", seed},
+		"m.rolledBack(\"late\")", somebody},
 	{"an active node says that the switch is off", "switch.go", "if m.role != Active {\n\t\t\tm.send(Message{Step: Aborted", "if true {\n\t\t\tm.send(Message{Step: Aborted", somebody},
 	{"a stopping node does not count as acting", "machine.go", "return m.role == Active || m.leaving || m.stopping", "return m.role == Active", somebody},
 	{"a failed activation is tried again at once", "become.go", "m.unableUntil = m.last + m.cfg.JoinWait", "", somebody},
@@ -91,7 +91,7 @@ var mutations = []mutation{
 	{"the health switch cannot be forbidden", "health.go", "return m.cfg.HealthMargin != NoHealthSwitch && ", "return ", somebody},
 
 	{"two operators take by force at once", "hear.go", "if m.force != nil && h.View.Withhold && !m.cfg.Primary {", "if false {", somebody},
-	{"a forced take does not ask whether the peer claims", "evaluate.go", "!m.peer.Acting && !m.peer.Claiming && m.echo > m.force.since", "!m.peer.Acting", seed},
+	{"a forced take does not ask whether the peer claims", "evaluate.go", "!m.peer.Acting && !m.peer.Claiming && m.echo > m.force.since", "!m.peer.Acting", somebody},
 	{"a forced take is accepted beside another", "operator.go", "case m.Contact(m.last) && m.peer.Withhold:", "case false:", somebody},
 }
 
