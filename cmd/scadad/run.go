@@ -41,6 +41,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		Use: "check", Short: "Check the configuration and say everything that is wrong with it", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return check(path, stdout) },
 	})
+	root.AddCommand(linkCommand(&path))
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
