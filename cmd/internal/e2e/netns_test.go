@@ -157,12 +157,9 @@ func (c *campaign) once(f fault) outcome {
 		c.load.pause(false)
 	}
 	time.Sleep(rand.N(time.Second)) // any moment of the cycle, with alarms on their way
-	for now, after, err := c.r.agreed(); err != nil || now != active || after != epoch; now, after, err = c.r.agreed() {
-		o.Extra++ // the nodes have changed their roles by themselves
-		if active, epoch, err = c.r.settled(time.Minute); err != nil {
-			o.Problem = "before the fault: " + err.Error()
-			return o
-		}
+	if active, epoch, err = c.still(active, epoch, &o); err != nil {
+		o.Problem = "before the fault: " + err.Error()
+		return o
 	}
 	c.epoch = epoch
 	if err := c.strike(f, active, &o); err != nil {
@@ -176,6 +173,23 @@ func (c *campaign) once(f fault) outcome {
 	c.account(epoch, &o)
 	c.t.Logf("%+v", o)
 	return o
+}
+
+// still waits until the pair is ready, and counts how often it has changed its roles by itself meanwhile.
+func (c *campaign) still(active string, epoch uint64, o *outcome) (string, uint64, error) {
+	for {
+		now, after, err := c.r.agreed()
+		if err == nil && now == active && after == epoch {
+			return active, epoch, nil
+		}
+		before := epoch
+		if active, epoch, err = c.r.settled(time.Minute); err != nil {
+			return "", 0, err
+		}
+		if epoch != before {
+			o.Extra++
+		}
+	}
 }
 
 func (c *campaign) strike(f fault, active string, o *outcome) error {
