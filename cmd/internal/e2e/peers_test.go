@@ -28,6 +28,7 @@ func TestNodeOPCUAClient(t *testing.T) {
 	cmd := exec.CommandContext(ctx, "node", "interop.mjs", fmt.Sprintf("opc.tcp://127.0.0.1:%d", r.ports.UAA), fmt.Sprintf("opc.tcp://127.0.0.1:%d", r.ports.UAB))
 	cmd.Dir = "nodeopcua"
 	cmd.Env = append(os.Environ(), "UA_USER=operator", "UA_PASSWORD="+r.who.Operator, "UA_PROJECT=waterworks", "UA_PKI="+t.TempDir(),
+		fmt.Sprintf("UA_CONTROL=http://127.0.0.1:%d", r.ports.Control),
 		"UA_TRUSTED="+filepath.Join(r.dir, "data/a/pki/trusted")+":"+filepath.Join(r.dir, "data/b/pki/trusted"))
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

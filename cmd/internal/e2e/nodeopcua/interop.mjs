@@ -4,7 +4,9 @@
 //
 // Environment: UA_USER and UA_PASSWORD of a user who may write, UA_PROJECT (the folder under Objects), UA_PKI (a
 // directory for the client's certificate), UA_TRUSTED (directories of the servers' trust lists, separated by colons,
-// into which the client's certificate is put), UA_WRITE (a node to write its own value to; default: the first writable).
+// into which the client's certificate is put), UA_WRITE (a node to write its own value to; default: the first writable),
+// UA_CONTROL (the control port of the simulated plant, by which an alarm is raised; without it that check is left out),
+// UA_POINT, UA_CONDITION (the point to force and the condition it raises).
 //
 // Each check prints one line of JSON {name, ok, detail}. The exit code is 0 only if all are ok.
 
@@ -281,5 +283,89 @@ await check("keys renewed three times under a subscription", () =>
     expect(messages > before, "no notification after the renewals");
     return `${renewals} renewals, ${messages} messages`;
   }));
+
+const newest = { startTime: new Date(Date.now() - 60e3), endTime: new Date() };
+
+await check("HistoryRead raw", () =>
+  session(best, undefined, {}, async (s) => {
+    const access = await readAll(s, variables, AttributeIds.AccessLevel);
+    const recorded = variables.filter((_, i) => (access[i].value.value & 4) !== 0);
+    expect(recorded.length > 0, "no tag has a history");
+    const results = await s.readHistoryValue(recorded.slice(0, 100).map((nodeId) => ({ nodeId })), newest.startTime, newest.endTime, { numValuesPerNode: 50, returnBounds: false });
+    const refused = results.filter((r) => r.statusCode.isBad());
+    const values = results.reduce((n, r) => n + (r.historyData?.dataValues?.length ?? 0), 0);
+    expect(refused.length === 0 && values > 0, `${refused.length} of ${results.length} refused (${refused[0]?.statusCode}), ${values} values`);
+    for (const r of results) {
+      const times = (r.historyData?.dataValues ?? []).map((v) => v.sourceTimestamp.getTime());
+      expect(times.every((t, i) => i === 0 || t >= times[i - 1]), "not in order of time");
+    }
+    return `${values} values of ${results.length} tags`;
+  }));
+
+await check("HistoryRead processed", () =>
+  session(best, undefined, {}, async (s) => {
+    const types = await readAll(s, variables, AttributeIds.DataType);
+    const nodeId = variables.find((_, i) => types[i].value?.value?.value === 11 || types[i].value?.value?.value === 10);
+    expect(nodeId, "no number");
+    const details = {};
+    for (const [name, fn] of [["average", 2342], ["minimum", 2346], ["maximum", 2347], ["count", 2352]]) {
+      const r = await s.readAggregateValue({ nodeId }, newest.startTime, newest.endTime, fn, 20e3);
+      const values = r.historyData?.dataValues ?? [];
+      expect(r.statusCode.isGood() && values.length === 3, `${name}: ${r.statusCode}, ${values.length} values`);
+      details[name] = values[2].value?.value;
+    }
+    const fault = await s.readAggregateValue({ nodeId }, newest.startTime, newest.endTime, 2351, 20e3);
+    expect(fault.statusCode.name === "BadAggregateNotSupported", `annotation count: ${fault.statusCode}`);
+    return `${nodeId}: ${JSON.stringify(details)}`;
+  }));
+
+if (process.env.UA_CONTROL) {
+  await check("an alarm is received, refreshed and acknowledged", () => session(best, user, {}, followAlarm));
+}
+
+// Raises an alarm in the simulated plant, waits for its event, has it refreshed, acknowledges it and ends it.
+async function followAlarm(s) {
+  const point = process.env.UA_POINT ?? "intake/flooded";
+  const condition = process.env.UA_CONDITION ?? "intake-flooded";
+  const force = (value) => fetch(`${process.env.UA_CONTROL}/points`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ name: point, value }) });
+  const names = ["EventId", "EventType", "ConditionName", "SourceName", "Message", "Severity", "Retain", "ActiveState.Id", "AckedState.Id", "Comment"];
+  const filter = opcua.constructEventFilter(names);
+  filter.selectClauses.push(new opcua.SimpleAttributeOperand({ typeDefinition: "i=2782", browsePath: [], attributeId: AttributeIds.NodeId }));
+  const events = [];
+  const sub = await subscribe(s, 100);
+  const item = await sub.monitor({ nodeId: "i=2253", attributeId: AttributeIds.EventNotifier }, { filter, queueSize: 1000, discardOldest: true, samplingInterval: 0 }, TimestampsToReturn.Both);
+  item.on("changed", (fields) => events.push(Object.fromEntries([...names, "ConditionId"].map((n, i) => [n, fields[i].value]))));
+  const wait = async (what, match) => {
+    for (let i = 0; i < 200; i++) {
+      const found = events.find(match);
+      if (found) return found;
+      await new Promise((done) => setTimeout(done, 50));
+    }
+    throw new Error(`no event: ${what}; got ${JSON.stringify(events)}`);
+  };
+  const mine = (e) => e.ConditionName === condition;
+  try {
+    expect((await force(1)).ok, "the plant does not take the value");
+    const raised = await wait("raised", (e) => mine(e) && e["ActiveState.Id"] === true);
+    expect(raised["AckedState.Id"] === false && raised.Retain === true && raised.EventId.length === 16, JSON.stringify(raised));
+    events.length = 0;
+    const refresh = await s.call({ objectId: "i=2782", methodId: "i=3875", inputArguments: [{ dataType: DataType.UInt32, value: sub.subscriptionId }] });
+    expect(refresh.statusCode.isGood(), `refresh: ${refresh.statusCode}`);
+    const again = await wait("refreshed", mine);
+    expect(again.EventId.equals(raised.EventId), "another EventId after the refresh");
+    await wait("end of the refresh", (e) => e.EventType?.value === 2788);
+    const status = await s.acknowledgeCondition(raised.ConditionId, raised.EventId, "seen by interop");
+    expect(status.isGood(), `acknowledge: ${status}`);
+    const acked = await wait("acknowledged", (e) => mine(e) && e["AckedState.Id"] === true);
+    expect(acked.Comment.text === "seen by interop", JSON.stringify(acked));
+    const twice = await s.acknowledgeCondition(raised.ConditionId, raised.EventId, "again");
+    expect(twice.name === "BadConditionBranchAlreadyAcked", `acknowledged twice: ${twice}`);
+  } finally {
+    await force(0);
+  }
+  await wait("gone", (e) => mine(e) && e["ActiveState.Id"] === false && e.Retain === false);
+  await sub.terminate();
+  return `${condition}, severity ${events.find(mine).Severity}`;
+}
 
 process.exit(failures === 0 && urls.length > 0 ? 0 : 1);
