@@ -105,15 +105,17 @@ func (k *keeper) holds() bool {
 	return k.core.Holds(k.now())
 }
 
-// ask waits for a sign of the peer that is newer than the question, or until it is sure that there is none to come.
+// ask waits for a sign of the peer that is newer than the question, or until it is sure that there is none to come. The
+// first picture after the question may show what was written before it.
 func (k *keeper) ask(ctx context.Context) role.Verdict {
-	k.mu.Lock()
-	before := k.core.Writes()
-	k.mu.Unlock()
-	for {
+	before := uint64(0)
+	for pictures := 0; ; pictures++ {
 		k.mu.Lock()
 		state, writes, news := k.core.Peer(k.now()), k.core.Writes(), k.news
 		k.mu.Unlock()
+		if pictures <= 1 {
+			before = writes
+		}
 		switch {
 		case state == lease.Idle:
 			return role.PeerDead

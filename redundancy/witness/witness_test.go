@@ -214,3 +214,17 @@ func TestNobodyToAsk(t *testing.T) {
 		t.Error("Empty is wrong")
 	}
 }
+
+// TestAskWaits: what the peer wrote before the question proves nothing; who has the time waits for the next sign.
+func TestAskWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, witness.Config{Modbus: []witness.Modbus{{Area: "main", Endpoint: "tcp://10.0.3.3:502", Unit: 1, Register: base}}})
+		defer w.end()
+		w.act("a", true)
+		w.pass(3 * time.Second)
+		w.net.Power("a", false)
+		if v := w.ask("b", 3*time.Second); v != role.PeerDead {
+			t.Errorf("asked right after the death of a: %s", v)
+		}
+	})
+}

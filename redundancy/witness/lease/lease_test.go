@@ -116,6 +116,24 @@ func TestNoAnswerNoLease(t *testing.T) {
 	}
 }
 
+// TestLateAnswer: the answer to a renewal that was sent in time comes after the lease has ended. The other may have claimed
+// meanwhile, so the lease is not revived.
+func TestLateAnswer(t *testing.T) {
+	var c cells
+	a := node(t, 0)
+	play(&c, 0, 3*time.Second, [2]bool{true}, a)
+	now := a.Deadline()
+	r, due := a.Next(now, true)
+	if !due || r.Do != lease.Put {
+		t.Fatalf("%+v, %v: no renewal is due", r, due)
+	}
+	now += a.Left(now)
+	a.Answered(now, c.exchange(0, r))
+	if a.Holds(now) {
+		t.Error("a lease that had ended was revived by a late answer")
+	}
+}
+
 // TestWriteThatDidNotTake: cells that acknowledge a write and keep the old content are no witness.
 func TestWriteThatDidNotTake(t *testing.T) {
 	var c cells
