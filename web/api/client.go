@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,7 +41,13 @@ type Client struct {
 
 	mu      sync.Mutex
 	servers []string // the one that answered last comes first
+	heard   time.Time
 }
+
+const (
+	frozenAfter = time.Second     // a server that does not say in that time that it lives is asked last
+	heardWithin = 2 * time.Second // one that has just answered is not asked whether it lives
+)
 
 // NewClient returns a client for the servers, which are tried in order. A server without a scheme is taken for http.
 // transport may be nil.
@@ -79,12 +86,47 @@ func (c *Client) Servers() []string {
 func (c *Client) prefer(server string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.heard = time.Now()
 	for i, s := range c.servers {
 		if s == server {
 			copy(c.servers[1:i+1], c.servers[:i])
 			c.servers[0] = server
 		}
 	}
+}
+
+// avoidFrozen puts a server that lives in front. The machine of a process that has stopped still takes connections and
+// requests: a question would wait until the time is over, and the outcome of a command would never be known.
+func (c *Client) avoidFrozen(ctx context.Context) {
+	c.mu.Lock()
+	servers, known := slices.Clone(c.servers), time.Since(c.heard) < heardWithin
+	c.mu.Unlock()
+	if len(servers) < 2 || known {
+		return
+	}
+	for _, server := range servers {
+		if c.lives(ctx, server) {
+			c.prefer(server)
+			return
+		}
+	}
+}
+
+// lives reports whether the server answers at all, whatever it says.
+func (c *Client) lives(ctx context.Context, server string) bool {
+	ctx, cancel := context.WithTimeout(ctx, frozenAfter)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server+"/health/live", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return false
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10))
+	_ = resp.Body.Close()
+	return true
 }
 
 // Only returns a client for one of the servers.
@@ -105,6 +147,7 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
+	c.avoidFrozen(ctx)
 	var errs []error
 	for _, server := range c.Servers() {
 		err := c.send(ctx, method, server+path, body, out)
