@@ -49,10 +49,8 @@ func (s *Store) Decimate(ctx context.Context, name string, from, to int64, bucke
 		return Page{}, err
 	}
 	b.leave(&p)
-	s.mu.Lock()
-	p.Gaps = s.gaps.of(r.scope, from, to)
-	s.mu.Unlock()
-	return p, nil
+	p.Gaps, err = s.openGaps(ctx, r, from, to)
+	return p, err
 }
 
 // bucket is the pixel column being filled.

@@ -60,10 +60,8 @@ func (s *Store) Raw(ctx context.Context, name string, from, to int64, limit int,
 	case stop < to:
 		p.More, p.Next = true, Cursor{Time: stop, Set: true}
 	}
-	s.mu.Lock()
-	p.Gaps = s.gaps.of(r.scope, from, to)
-	s.mu.Unlock()
-	return p, nil
+	p.Gaps, err = s.openGaps(ctx, r, from, to)
+	return p, err
 }
 
 // firstData returns the beginning of the first day from t on that can hold samples.

@@ -74,7 +74,7 @@ type Cursor struct {
 // Page is an answer of [Store.Raw].
 type Page struct {
 	Samples []tag.Sample // in order of time
-	Gaps    []Gap        // gaps of this tag that touch the range
+	Gaps    []Gap        // of this tag, that touch the range, as far as no samples were brought later
 	Damaged []Damage     // blocks in the range that could not be read
 	Next    Cursor       // where to go on when More is set
 	More    bool
