@@ -323,11 +323,8 @@ if (process.env.UA_CONTROL) {
   await check("an alarm is received, refreshed and acknowledged", () => session(best, user, {}, followAlarm));
 }
 
-// Raises an alarm in the simulated plant, waits for its event, has it refreshed, acknowledges it and ends it.
-async function followAlarm(s) {
-  const point = process.env.UA_POINT ?? "intake/flooded";
-  const condition = process.env.UA_CONDITION ?? "intake-flooded";
-  const force = (value) => fetch(`${process.env.UA_CONTROL}/points`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ name: point, value }) });
+// A session's events, by the names of their fields.
+async function listen(s) {
   const names = ["EventId", "EventType", "ConditionName", "SourceName", "Message", "Severity", "Retain", "ActiveState.Id", "AckedState.Id", "Comment"];
   const filter = opcua.constructEventFilter(names);
   filter.selectClauses.push(new opcua.SimpleAttributeOperand({ typeDefinition: "i=2782", browsePath: [], attributeId: AttributeIds.NodeId }));
@@ -343,29 +340,50 @@ async function followAlarm(s) {
     }
     throw new Error(`no event: ${what}; got ${JSON.stringify(events)}`);
   };
+  const refresh = async (match) => {
+    events.length = 0;
+    const result = await s.call({ objectId: "i=2782", methodId: "i=3875", inputArguments: [{ dataType: DataType.UInt32, value: sub.subscriptionId }] });
+    expect(result.statusCode.isGood(), `refresh: ${result.statusCode}`);
+    const found = await wait("refreshed", match);
+    await wait("end of the refresh", (e) => e.EventType?.value === 2788);
+    return found;
+  };
+  return { wait, refresh, end: () => sub.terminate() };
+}
+
+// Raises an alarm in the simulated plant, waits for its event, has it refreshed on every node, acknowledges it on the
+// one that is not active, if there is one, and ends it.
+async function followAlarm(s) {
+  const point = process.env.UA_POINT ?? "intake/flooded";
+  const condition = process.env.UA_CONDITION ?? "intake-flooded";
+  const force = (value) => fetch(`${process.env.UA_CONTROL}/points`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ name: point, value }) });
   const mine = (e) => e.ConditionName === condition;
+  const here = await listen(s);
+  let raised;
   try {
     expect((await force(1)).ok, "the plant does not take the value");
-    const raised = await wait("raised", (e) => mine(e) && e["ActiveState.Id"] === true);
+    raised = await here.wait("raised", (e) => mine(e) && e["ActiveState.Id"] === true);
     expect(raised["AckedState.Id"] === false && raised.Retain === true && raised.EventId.length === 16, JSON.stringify(raised));
-    events.length = 0;
-    const refresh = await s.call({ objectId: "i=2782", methodId: "i=3875", inputArguments: [{ dataType: DataType.UInt32, value: sub.subscriptionId }] });
-    expect(refresh.statusCode.isGood(), `refresh: ${refresh.statusCode}`);
-    const again = await wait("refreshed", mine);
-    expect(again.EventId.equals(raised.EventId), "another EventId after the refresh");
-    await wait("end of the refresh", (e) => e.EventType?.value === 2788);
-    const status = await s.acknowledgeCondition(raised.ConditionId, raised.EventId, "seen by interop");
-    expect(status.isGood(), `acknowledge: ${status}`);
-    const acked = await wait("acknowledged", (e) => mine(e) && e["AckedState.Id"] === true);
+    expect((await here.refresh(mine)).EventId.equals(raised.EventId), "another EventId after the refresh");
+    await session(urls.find((u) => u !== best) ?? best, user, {}, async (there) => {
+      const listener = await listen(there);
+      const same = await listener.refresh(mine);
+      expect(same.EventId.equals(raised.EventId), "another EventId on the other node");
+      const status = await there.acknowledgeCondition(same.ConditionId, same.EventId, "seen by interop");
+      expect(status.isGood(), `acknowledge: ${status}`);
+      await listener.wait("acknowledged there", (e) => mine(e) && e["AckedState.Id"] === true);
+      await listener.end();
+    });
+    const acked = await here.wait("acknowledged", (e) => mine(e) && e["AckedState.Id"] === true);
     expect(acked.Comment.text === "seen by interop", JSON.stringify(acked));
     const twice = await s.acknowledgeCondition(raised.ConditionId, raised.EventId, "again");
     expect(twice.name === "BadConditionBranchAlreadyAcked", `acknowledged twice: ${twice}`);
   } finally {
     await force(0);
   }
-  await wait("gone", (e) => mine(e) && e["ActiveState.Id"] === false && e.Retain === false);
-  await sub.terminate();
-  return `${condition}, severity ${events.find(mine).Severity}`;
+  await here.wait("gone", (e) => mine(e) && e["ActiveState.Id"] === false && e.Retain === false);
+  await here.end();
+  return `${condition}, severity ${raised.Severity}`;
 }
 
 process.exit(failures === 0 && urls.length > 0 ? 0 : 1);
