@@ -230,7 +230,10 @@ func (m *Machine) forcing() bool {
 	// The peer must have said that it neither acts nor is about to, knowing of this take: an operator there may force too.
 	yielded := m.Contact(m.last) && !m.peer.Acting && !m.peer.Claiming && m.echo > m.force.since
 	if peerGone || yielded || m.last >= m.force.since+m.cfg.Take() {
-		m.take(claim{kind: Fault, confirmed: true, solo: true, pinned: true, reason: m.force.reason})
+		// An operator who found the peer silent gave his word that it does not act. If it fell silent since, only one that
+		// was heard to be active holds a lease that is over by now; any other may be alone with the right.
+		sure := m.gone != "" || yielded || m.heir || m.force.silent
+		m.take(claim{kind: Fault, confirmed: sure, solo: sure, pinned: true, reason: m.force.reason})
 	}
 	return true
 }

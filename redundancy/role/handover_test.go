@@ -154,3 +154,27 @@ func TestOneLosesTheDouble(t *testing.T) {
 		}
 	}
 }
+
+// TestForcedTakeFromASilentPeer: an operator's word that a silent peer does not act counts if it was silent when he gave it.
+// One that fell silent after it was heard as a standby may have become active alone since.
+func TestForcedTakeFromASilentPeer(t *testing.T) {
+	for _, c := range []struct {
+		last  role.Role
+		at    time.Duration
+		write bool
+	}{{role.Standby, 100 * ms, false}, {role.Active, 100 * ms, true}, {role.Standby, 700 * ms, true}} {
+		m := machine(t, false)
+		m.Heard(10*ms, role.Heard{Incarnation: 1, Seq: 1, View: role.View{Role: role.Active, Epoch: 3, Acting: true}})
+		m.Heard(20*ms, role.Heard{Incarnation: 1, Seq: 2, Answer: true, View: role.View{Role: c.last, Epoch: 3, Acting: true}})
+		for now := 50 * ms; now < c.at; now += 50 * ms {
+			m.Tick(now) // the epoch of a take-over is never stored
+		}
+		actions, err := m.Take(c.at, "test")
+		if err != nil || !persisted(m, c.at, actions) && !silence(m, c.at+50*ms, c.at+time.Second) {
+			t.Fatal("no take", err)
+		}
+		if got := m.MayWrite(c.at + time.Second); got != c.write {
+			t.Errorf("heard as %s, ordered at %v: may write %v", c.last, c.at, got)
+		}
+	}
+}

@@ -93,6 +93,7 @@ type claim struct {
 
 type forced struct {
 	since  time.Duration
+	silent bool // the peer was silent when it was ordered
 	reason string
 }
 

@@ -33,7 +33,7 @@ func (m *Machine) takeByForce(reason string) error {
 	}
 	m.report(WhatOperator, "an operator takes the area by force: %s", reason)
 	m.claim, m.prepared, m.sw, m.unableUntil = nil, nil, nil, never
-	m.force = &forced{since: m.last, reason: "taken by force: " + reason}
+	m.force = &forced{since: m.last, silent: !m.Contact(m.last), reason: "taken by force: " + reason}
 	return nil
 }
 

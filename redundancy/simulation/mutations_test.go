@@ -92,6 +92,7 @@ var mutations = []mutation{
 
 	{"two operators take by force at once", "hear.go", "if m.force != nil && h.View.Withhold && !m.cfg.Primary {", "if false {", somebody},
 	{"a forced take does not ask whether the peer claims", "evaluate.go", "!m.peer.Acting && !m.peer.Claiming && m.echo > m.force.since", "!m.peer.Acting", somebody},
+	{"a forced take believes that a peer which fell silent does not act", "evaluate.go", "sure := m.gone != \"\" || yielded || m.heir || m.force.silent", "sure := true || yielded", somebody},
 	{"a forced take is accepted beside another", "operator.go", "case m.Contact(m.last) && m.peer.Withhold:", "case false:", somebody},
 }
 
