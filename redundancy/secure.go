@@ -35,10 +35,23 @@ func (l *link) linger() {
 }
 
 // blameCertificate keeps for display that a connection failed because one node does not accept the other's certificate.
+// That the other does not accept ours is told only when there is nothing to say of its own: with a stranger both
+// come in turns, many times a second.
 func (n *Node) blameCertificate(err error) {
-	if why := certificateProblem(err, n.cfg.Peer); why != "" {
+	why := certificateProblem(err, n.cfg.Peer)
+	if why == "" {
+		return
+	}
+	n.mu.Lock()
+	known := n.peer.refused != "" && why == notAccepted(n.cfg.Peer)
+	n.mu.Unlock()
+	if !known {
 		n.refuse(why)
 	}
+}
+
+func notAccepted(peer string) string {
+	return peer + " does not accept the certificate of this node: pair the nodes"
 }
 
 // certificateAlerts are what a peer says that does not accept a certificate: bad, unsupported, revoked, expired, unknown
@@ -61,7 +74,7 @@ func certificateProblem(err error, peer string) string {
 	}
 	for _, alert := range certificateAlerts {
 		if op.Err.Error() == alert.Error() { // the library keeps the type of a received alert to itself
-			return peer + " does not accept the certificate of this node: pair the nodes"
+			return notAccepted(peer)
 		}
 	}
 	return ""

@@ -58,12 +58,23 @@ func TestTLS(t *testing.T) {
 		p.within(time.Second, "take-over", p.hosts["b"].isActive)
 		p.stop("a")
 
-		certs["a"] = certs["x"] // somebody else's certificate
+		certs["a"], pools["b"] = certs["x"], pools["x"] // somebody else's certificate, who does not know b either
 		p.start("a")
 		time.Sleep(5 * time.Second)
 		p.expect("b", role.Active)
 		if st := p.nodes["b"].Status(); st.Peer.Reachable {
 			t.Error("a stranger is accepted as the peer")
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		refused := 0
+		for _, e := range p.events["b"] {
+			if strings.Contains(e, "refused") {
+				refused++
+			}
+		}
+		if refused < 1 || refused > 2 {
+			t.Errorf("a stranger who calls for 5 s is worth %d events", refused)
 		}
 	})
 }
