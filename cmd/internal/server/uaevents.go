@@ -102,8 +102,9 @@ func (s *Server) tellUA(ua *uaserver.Server) func(context.Context) error {
 		wake, stop := s.entryFeed.Watch()
 		defer stop()
 		var batch []web.FeedEntry[api.JournalEntry]
-		seq, whole := s.entryFeed.Seq(), true
+		seq := s.entryFeed.Seq()
 		for {
+			var whole bool
 			if batch, whole = s.entryFeed.Since(batch[:0], seq, uaEventBatch); !whole {
 				seq = s.entryFeed.Seq() // the events between are in the journal; clients refresh
 				ua.EventsLost()
