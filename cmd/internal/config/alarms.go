@@ -130,6 +130,9 @@ func (b *builder) alarmTags(path string, def *alarms.Definition) {
 			return
 		}
 		id, ok := b.config.Lookup(name)
+		if !ok && b.tagsMissing {
+			return
+		}
 		if !ok {
 			b.failf(path+"."+field, "no tag is named %q", name)
 		} else if area := b.config.Tags[id].Area; area != def.Area {

@@ -189,6 +189,8 @@ type builder struct {
 	file   *file
 	config *Config
 	dir    string
+
+	tagsMissing bool // a tag file could not be read: that a tag is unknown would tell nothing new
 }
 
 func (b *builder) build() {

@@ -267,6 +267,15 @@ func TestAllErrorsAtOnce(t *testing.T) {
 	}
 }
 
+// TestAMissingTagFileIsOneError: not one more for each alarm on its tags.
+func TestAMissingTagFileIsOneError(t *testing.T) {
+	text := strings.Replace(base(t), "tag: line1/pump1/running, type", "tag: line1/pump9/running, type", 1) + "tag_files: [none/*.csv]\n"
+	_, err := load(t, text, nil)
+	if err == nil || !strings.Contains(err.Error(), "no file matches") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("one error expected, got %v", err)
+	}
+}
+
 func TestTagFiles(t *testing.T) {
 	text := base(t) + "tag_files: [\"*.csv\"]\n"
 	head := "name,device,address,type,scan,range,scale,writable,history,states\n"

@@ -212,6 +212,7 @@ func (b *builder) tagFiles(path, pattern string) []tagFile {
 	}
 	if len(names) == 0 {
 		b.failf(path, "no file matches %q", pattern)
+		b.tagsMissing = true
 	}
 	slices.Sort(names)
 	var rows []tagFile
@@ -226,6 +227,7 @@ func (b *builder) tagFiles(path, pattern string) []tagFile {
 		}
 		if err != nil {
 			b.failf(path, "%s", err)
+			b.tagsMissing = true
 			continue
 		}
 		rows = append(rows, b.tagCSV(name, src)...)
