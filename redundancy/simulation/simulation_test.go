@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	seeds   = flag.Int("seeds", 100, "how many seeds to run")
+	seeds   = flag.Int("seeds", 40, "how many seeds to run")
 	first   = flag.Uint64("first", 1, "the first seed")
 	verbose = flag.Bool("tell", false, "print what happens, a column for each node")
 	only    = flag.String("only", "", "numbers of the faults to keep, separated by commas")
