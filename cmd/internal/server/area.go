@@ -44,6 +44,7 @@ type area struct {
 	image   *image
 	publish func(area string, records ...redundancy.Record) uint64
 	proof   *proof
+	vigil   *vigil
 	tell    func(entries []journal.Entry) // brings entries of a standby to the active
 	unit    func(tagName string) string
 
@@ -123,7 +124,7 @@ func (a *area) deactivate() {
 func (a *area) Publish(batch []tag.Update) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.active {
+	if !a.active || !a.vigil.awake() {
 		return
 	}
 	a.live.Apply(batch)
@@ -190,16 +191,7 @@ func (a *area) keepTime(ctx context.Context) {
 	defer devices.Stop()
 	defer bad.Stop()
 	for {
-		a.mu.Lock()
-		out := a.engine.Advance(now())
-		a.emit(nil, &out)
-		deadline, pending := a.engine.Deadline()
-		a.mu.Unlock()
-		wait := time.Hour
-		if pending {
-			wait = max(time.Until(time.Unix(0, deadline)), 0)
-		}
-		timer.Reset(wait)
+		timer.Reset(a.advance())
 		select {
 		case <-ctx.Done():
 			return
@@ -211,6 +203,21 @@ func (a *area) keepTime(ctx context.Context) {
 			a.repeatBad()
 		}
 	}
+}
+
+// advance fires the timers that are due and returns how long to wait for the next.
+func (a *area) advance() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.vigil.awake() {
+		return a.vigil.doubt
+	}
+	out := a.engine.Advance(now())
+	a.emit(nil, &out)
+	if deadline, pending := a.engine.Deadline(); pending {
+		return max(time.Until(time.Unix(0, deadline)), 0)
+	}
+	return time.Hour
 }
 
 // nudge has keepTime look at the engine's deadline again.
@@ -234,6 +241,9 @@ func (a *area) tellDevices() {
 func (a *area) repeatBad() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if !a.vigil.awake() {
+		return
+	}
 	var batch []tag.Update
 	at := now()
 	for _, id := range a.inputs {

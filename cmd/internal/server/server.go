@@ -72,6 +72,7 @@ type Server struct {
 	alarmFeed   *web.Feed[api.AlarmChange]
 	entryFeed   *web.Feed[api.JournalEntry]
 	agreed      *agreement
+	vigil       *vigil
 
 	areas     map[string]*area
 	areaNames []string
@@ -109,6 +110,8 @@ func New(opts Options) (*Server, error) {
 	}
 	s.plant = &web.Plant{Tags: cfg.Tags, Live: s.live, Pages: pages(cfg)}
 	s.health.Store(&redundancy.Health{})
+	heartbeat := cfg.Redundancy.Heartbeat
+	s.vigil = newVigil(heartbeat*time.Duration(cfg.Redundancy.Misses)-heartbeat/2, heartbeat)
 	if err := s.build(opts, node); err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
@@ -211,7 +214,7 @@ func (s *Server) buildAreas(opts Options, node config.Node) error {
 func (s *Server) buildArea(name string, opts Options, node config.Node) (*area, error) {
 	a := &area{
 		name: name, node: s.nodeName, log: s.log, live: s.live, store: s.store, digest: s.cfg.Digest, wake: make(chan struct{}, 1),
-		unit: s.unit, keep: newKeeper(s.cfg.Tags), resources: s.resources[name],
+		unit: s.unit, keep: newKeeper(s.cfg.Tags), vigil: s.vigil, resources: s.resources[name],
 	}
 	var own []tag.Definition
 	for _, t := range s.cfg.Tags {
@@ -432,6 +435,7 @@ func (s *Server) start(opts Options, node config.Node) error {
 		s.spawn("healer of "+name, s.healers[name].run)
 	}
 	s.spawn("retention of the journal", s.pruneJournal)
+	s.spawn("vigil", s.vigil.run)
 	s.spawn("health", s.watchHealth)
 	s.keepLink(opts.Dial)
 	s.spawn("pair", s.pair.Run)
