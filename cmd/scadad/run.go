@@ -42,6 +42,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		RunE: func(*cobra.Command, []string) error { return check(path, stdout) },
 	})
 	root.AddCommand(linkCommand(&path))
+	root.AddCommand(cleanupCommand(&path, stdout))
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -79,6 +80,36 @@ func check(path string, stdout io.Writer) error {
 	fmt.Fprintf(stdout, "%s: correct: project %s, %d areas, %d devices, %d tags, %d alarms, digest %s\n",
 		path, cfg.Project, len(cfg.Areas), len(cfg.Devices), len(cfg.Tags), len(cfg.Alarms.Alarms), cfg.Digest)
 	return nil
+}
+
+// cleanupCommand is for the service manager, after the node has ended in whatever way: an address stays on its interface
+// when the process that put it there is killed.
+func cleanupCommand(path *string, stdout io.Writer) *cobra.Command {
+	var node string
+	c := &cobra.Command{
+		Use: "cleanup --config plant.yaml --node NAME", Short: "Remove the virtual addresses that a killed node left behind (ExecStopPost)", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cleanup(cmd.Context(), *path, node, stdout) },
+	}
+	c.Flags().StringVar(&node, "node", "", "which of the nodes this machine is")
+	return c
+}
+
+func cleanup(ctx context.Context, path, node string, stdout io.Writer) error {
+	if node == "" {
+		return fmt.Errorf("%w: --node is required", errUsage)
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		return err
+	}
+	if _, ok := cfg.Nodes[node]; !ok {
+		return fmt.Errorf("%s has no node %q", path, node)
+	}
+	removed, err := server.Cleanup(ctx, cfg)
+	for _, name := range removed {
+		fmt.Fprintln(stdout, "removed", name)
+	}
+	return err
 }
 
 func serve(ctx context.Context, path, node, level string, stderr io.Writer) error {

@@ -242,7 +242,7 @@ func TestVirtualAddressOfANode(t *testing.T) {
 func TestResourcesAreRead(t *testing.T) {
 	c, err := load(t, strings.Replace(base(t), "primary: a}", `primary: a, resources: [
     {name: data, type: command, critical: true, start: [/bin/mount, /data], stop: [/bin/umount, /data], monitor: [/bin/mountpoint, -q, /data], interval: 3s, limits: {start: 20s, stop: 2s}},
-    {name: vip, type: virtual_ip, address: "fd00::10/64", interface: eth0}]}`, 1), nil)
+    {name: vip, type: virtual_ip, address: "10.0.0.10/24", interface: eth0}]}`, 1), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +252,7 @@ func TestResourcesAreRead(t *testing.T) {
 			Name: "data", Type: "command", Critical: true, Interval: 3 * time.Second, Limits: resource.Limits{Start: 20 * time.Second, Stop: 2 * time.Second, Monitor: 2 * time.Second},
 			Start: []string{"/bin/mount", "/data"}, Stop: []string{"/bin/umount", "/data"}, Monitor: []string{"/bin/mountpoint", "-q", "/data"},
 		},
-		{Name: "vip", Type: "virtual_ip", Interval: time.Second, Limits: resource.Limits{Start: time.Second, Stop: time.Second, Monitor: time.Second}, Address: "fd00::10/64", Interface: "eth0"},
+		{Name: "vip", Type: "virtual_ip", Interval: time.Second, Limits: resource.Limits{Start: time.Second, Stop: time.Second, Monitor: time.Second}, Address: "10.0.0.10/24", Interface: "eth0"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
