@@ -176,9 +176,10 @@ func (m *Machine) Answering(now time.Duration) View {
 // the peer has echoed: it is solo, or the lease it became when the peer was heard again and has echoed nothing yet.
 func (m *Machine) Alone() bool { return m.solo || m.lease <= m.alone }
 
-// MayWrite reports whether this node may write to a device at now.
+// MayWrite reports whether this node may write to a device at now. A node that kept the area after the peer had a newer
+// term waits for a newer one of its own: a device that has seen the newer epoch would see it go back.
 func (m *Machine) MayWrite(now time.Duration) bool {
-	return m.role == Active && m.activated && (m.solo || now < m.lease)
+	return m.role == Active && m.activated && (m.solo || now < m.lease && m.rival <= m.term.Epoch)
 }
 
 // Lease returns how long the node may still write, and whether it may without a lease.

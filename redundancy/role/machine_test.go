@@ -95,6 +95,28 @@ func TestLeaseNeedsAnAnswerOfThisTerm(t *testing.T) {
 	}
 }
 
+// TestNoWritesInATermThePeerHasOutlived: the node that keeps the area after both were active may hold a lease already,
+// and still waits for its new term: a device has seen the newer epoch.
+func TestNoWritesInATermThePeerHasOutlived(t *testing.T) {
+	m := machine(t, true)
+	m.SetSelf(role.Self{Ready: true, Reachable: 4})
+	standby := role.View{Role: role.Starting}
+	m.Heard(10*ms, role.Heard{Incarnation: 1, Seq: 1, Answer: true, View: standby})
+	m.Answering(20 * ms)
+	if !persisted(m, 40*ms, m.Heard(30*ms, role.Heard{Incarnation: 1, Seq: 2, View: standby, Echo: 20 * ms, Echoed: true})) {
+		t.Fatal("it is not active")
+	}
+	m.Answering(60 * ms)
+	m.Heard(70*ms, role.Heard{Incarnation: 1, Seq: 3, View: standby, Echo: 60 * ms, Echoed: true})
+	if !m.MayWrite(71 * ms) {
+		t.Fatal("it has a lease")
+	}
+	m.Heard(80*ms, role.Heard{Incarnation: 1, Seq: 4, View: role.View{Role: role.Active, Acting: true, Epoch: 8, Reachable: 1}})
+	if r, _ := m.Role(); r == role.Active && m.MayWrite(81*ms) {
+		t.Error("it writes in its old term")
+	}
+}
+
 // TestLateWordsOfADeadProcess: messages of an older process are ignored.
 func TestLateWordsOfADeadProcess(t *testing.T) {
 	m := machine(t, false)

@@ -31,7 +31,8 @@ const (
 // nothing can notice: that the echo of a peer that claims or withholds renews no lease (whoever echoes an answer of this
 // term has heard of the term and gives its claim up, and a peer that withholds has made this node a standby before).
 var mutations = []mutation{
-	{"the lease is not checked", "machine.go", "m.activated && (m.solo || now < m.lease)", "m.activated", seed},
+	{"the lease is not checked", "machine.go", "m.activated && (m.solo || now < m.lease && m.rival <= m.term.Epoch)", "m.activated", seed},
+	{"writes go on in a term the peer has outlived", "machine.go", "now < m.lease && m.rival <= m.term.Epoch", "now < m.lease", somebody},
 	{"the lease is longer than the silence", "config.go", "c.Take() - c.Heartbeat/2", "c.Take() + c.Heartbeat", seed},
 	{"the lease runs from the echo's arrival", "hear.go", "max(m.lease, h.Echo+m.cfg.Lease())", "max(m.lease, m.last+m.cfg.Lease())", seed},
 	{"the echo of an acting peer counts", "hear.go", "m.role != Active || h.View.Acting || h.View.Withhold", "m.role != Active || h.View.Withhold", seed},
