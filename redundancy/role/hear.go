@@ -112,7 +112,7 @@ func (m *Machine) renew(h Heard) {
 func (m *Machine) Gone(now, since time.Duration) []Action {
 	m.begin(now)
 	if m.heardAt < since && m.gone == "" {
-		m.lost("the process of " + m.cfg.Peer + " is gone: every path refuses connections")
+		m.lost(m.cfg.Peer + " does not run: every path refuses connections")
 	}
 	return m.end()
 }
