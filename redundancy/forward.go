@@ -48,7 +48,7 @@ func (n *Node) Forward(ctx context.Context, area string, payload []byte) ([]byte
 		n.mu.Unlock()
 	}()
 	if err := l.send(wire.Command{ID: id, Key: key, Payload: payload}, streamTimeout); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoPeer, err)
+		return nil, fmt.Errorf("%w: %w", ErrLostAnswer, err)
 	}
 	select {
 	case r := <-c.done:
@@ -64,7 +64,7 @@ func remote(text string) error {
 	case "":
 		return nil
 	case lostAnswer:
-		return fmt.Errorf("%w: %w", ErrNoPeer, errLostAnswer)
+		return ErrLostAnswer
 	}
 	for _, known := range []error{ErrNotActive, ErrRefused, ErrUnknownArea} {
 		if rest, ok := strings.CutPrefix(text, known.Error()); ok {

@@ -2,7 +2,6 @@ package redundancy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -306,7 +305,5 @@ func (n *Node) Durable(area string, epoch, seq uint64) {
 	}
 }
 
-var errLostAnswer = errors.New("the connection to the active node broke before its answer came; the command may have been executed")
-
-// lostAnswer is errLostAnswer as a [wire.Result].
+// lostAnswer is ErrLostAnswer as a [wire.Result].
 const lostAnswer = "\x00lost"

@@ -18,6 +18,9 @@ var (
 	ErrNotActive = errors.New("this node is not active for the area")
 	// ErrNoPeer: the peer that should do it cannot be reached.
 	ErrNoPeer = errors.New("the peer cannot be reached")
+	// ErrLostAnswer: a forwarded command was sent, and the connection broke before its answer came. It may have been
+	// executed.
+	ErrLostAnswer = errors.New("the connection to the active node broke before its answer came: the command may have been executed")
 	// ErrRefused: the state of the pair does not allow what was asked.
 	ErrRefused = role.ErrRefused
 	// ErrUnknownArea: no area has that name.

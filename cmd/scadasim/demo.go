@@ -132,7 +132,7 @@ To try, in another terminal:
   kill -9 $(cat %[1]s/a.pid)             the other node carries on; the dead one comes back after 15 s and takes over again
   kill -STOP $(cat %[1]s/a.pid)          a frozen node is a dead node; kill -CONT wakes it
   bin/scadactl role switch              move the plant to the other node on purpose
-  curl -X POST -d '{"device":"plc1","kind":"silent"}' http://127.0.0.1:%[2]d/fault
+  curl -H 'Content-Type: application/json' -d '{"device":"plc1","kind":"silent"}' http://127.0.0.1:%[2]d/fault
 Logs are in %[1]s. Ctrl-C ends everything and leaves nothing behind.
 
 `, relative(dir), p.Control)

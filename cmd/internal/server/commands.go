@@ -53,7 +53,11 @@ func (s *Server) write(ctx context.Context, by web.Actor, w web.Write) (api.Writ
 	}
 	ctx, cancel := context.WithDeadline(ctx, w.Deadline)
 	defer cancel()
-	b, err := s.pair.Forward(ctx, a.name, payload)
+	b, err := s.forward(ctx, a.name, payload)
+	if errors.Is(err, redundancy.ErrLostAnswer) || errors.Is(err, context.DeadlineExceeded) {
+		// It may be on its way to the device or there already. Nobody sends it again; the operator looks at the value.
+		return api.WriteResult{Tag: w.Tag.Name, Result: api.WriteUnknown, Value: valueJSON(w.Value), Time: time.Now().UTC(), Detail: err.Error()}, nil
+	}
 	if err != nil {
 		return api.WriteResult{}, forwardProblem(err)
 	}
@@ -67,8 +71,33 @@ func (s *Server) write(ctx context.Context, by web.Actor, w web.Write) (api.Writ
 	return ans.Result, nil
 }
 
+// How long a command waits for an active node: a switch-over takes this long at most until the nodes know of each other.
+const (
+	settleWithin = 2 * time.Second
+	settleEvery  = 50 * time.Millisecond
+)
+
+// forward has the active node execute a request. While no node is active for a moment, as in the middle of a
+// switch-over, it waits: a request that nobody took cannot have been executed.
+func (s *Server) forward(ctx context.Context, area string, payload []byte) ([]byte, error) {
+	for began := time.Now(); ; {
+		b, err := s.pair.Forward(ctx, area, payload)
+		untaken := errors.Is(err, redundancy.ErrNoPeer) || errors.Is(err, redundancy.ErrNotActive)
+		if !untaken || time.Since(began) > settleWithin {
+			return b, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(settleEvery):
+		}
+	}
+}
+
 func forwardProblem(err error) error {
 	switch {
+	case errors.Is(err, redundancy.ErrLostAnswer):
+		return api.NewProblem(api.CodeUnavailable, "%s", err)
 	case errors.Is(err, redundancy.ErrNoPeer), errors.Is(err, redundancy.ErrNotActive):
 		return api.NewProblem(api.CodeNotActive, "no active node can be reached")
 	case errors.Is(err, context.DeadlineExceeded):
@@ -203,7 +232,7 @@ func (s *Server) forwardAlarm(ctx context.Context, area string, req alarmRequest
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.pair.Forward(ctx, area, payload)
+	b, err := s.forward(ctx, area, payload)
 	if err != nil {
 		return nil, forwardProblem(err)
 	}
@@ -276,6 +305,7 @@ func (s *Server) roleCommand(ctx context.Context, by web.Actor, cmd api.RoleComm
 	if cmd.Reason != "" {
 		reason = by.User + ": " + cmd.Reason
 	}
+	began := time.Now()
 	for _, name := range names {
 		e := s.newEntry(journal.ClassRole, cmd.Verb, name, s.nodeName, by.User, cmd.Reason)
 		err := s.roleVerb(ctx, name, reason, cmd)
@@ -289,10 +319,24 @@ func (s *Server) roleCommand(ctx context.Context, by web.Actor, cmd api.RoleComm
 		}
 	}
 	res := api.RoleResult{Result: "done"}
-	if sw := s.pair.Status().LastSwitch; sw != nil && cmd.Verb != api.VerbMaintenance && cmd.Verb != api.VerbRelease {
-		res.Switch = switchJSON(sw)
+	if cmd.Verb == api.VerbSwitch || cmd.Verb == api.VerbDrill {
+		res.Switch = s.switchSince(ctx, began)
 	}
 	return res, nil
+}
+
+// switchSince waits for the complete record of a switch: it is made on the new active, and gets here with a heartbeat.
+func (s *Server) switchSince(ctx context.Context, began time.Time) *api.Switch {
+	for {
+		sw := s.pair.Status().LastSwitch
+		if sw != nil && sw.At.After(began.Add(-time.Second)) && sw.FirstValue > 0 {
+			return switchJSON(sw)
+		}
+		if ctx.Err() != nil || time.Since(began) > 5*settleWithin {
+			return nil
+		}
+		time.Sleep(settleEvery)
+	}
 }
 
 func (s *Server) roleVerb(ctx context.Context, area, reason string, cmd api.RoleCommand) error {

@@ -362,3 +362,30 @@ func (w *world) sameArchives() {
 		return nil
 	})
 }
+
+// TestCommandRightAfterASwitch: the node that was active a moment ago does not refuse a command because it has not heard
+// the new active yet; and the operator who ordered the switch gets its record, not that of the one before.
+func TestCommandRightAfterASwitch(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.ready()
+		old := backend{w.node["a"]}
+		by := web.Actor{User: "olga", Role: web.Admin, Remote: "10.0.0.9"}
+		res, err := old.RoleCommand(w.t.Context(), by, api.RoleCommand{Verb: api.VerbSwitch, Area: "main"})
+		if err != nil || res.Switch == nil || res.Switch.Kind != "planned" || res.Switch.To != "b" {
+			w.t.Errorf("%+v %+v, %v", res, res.Switch, err)
+		}
+		time.Sleep(3 * time.Second) // a follows the stream of b
+		if err := w.node["b"].pair.Switch(w.t.Context(), "main", "and back"); err != nil {
+			w.t.Error(err)
+		}
+		id, _ := w.cfg.Lookup("level")
+		v, err := tag.Parse(tag.TypeUint16, "95")
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		done, err := backend{w.node["b"]}.WriteTag(w.t.Context(), by, web.Write{Tag: w.cfg.Tags[id], Value: v, Deadline: time.Now().Add(5 * time.Second)})
+		if err != nil || done.Result != api.WriteConfirmed || done.Node != "a" {
+			w.t.Errorf("%+v, %v", done, err)
+		}
+	})
+}
