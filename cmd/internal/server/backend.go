@@ -178,10 +178,10 @@ func exceptions(byCode map[uint8]uint64) (sum uint64) {
 // deviceState says it in the words of the interface.
 func deviceState(s acquisition.State) string {
 	switch s {
-	case acquisition.Good, acquisition.Suspect:
+	case acquisition.Good:
 		return "connected"
-	case acquisition.Connecting, acquisition.Waiting:
-		return "connecting"
+	case acquisition.Connecting, acquisition.Waiting, acquisition.Suspect:
+		return "connecting" // a suspect does not answer now: calling it connected would mislead
 	case acquisition.Demoted:
 		return "disconnected"
 	case acquisition.Stopped:
