@@ -122,7 +122,9 @@ func (l *load) write(node string) {
 		}
 		l.mu.Lock()
 		l.accepted[res.Node]++
-		l.epochs[value] = res.Epoch
+		if res.Epoch != 0 { // the answer of an unknown outcome was lost, and the term with it
+			l.epochs[value] = res.Epoch
+		}
 		l.mu.Unlock()
 	}
 }
