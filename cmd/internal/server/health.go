@@ -24,7 +24,6 @@ const (
 const (
 	healthEvery  = 200 * time.Millisecond
 	maxClockSkew = time.Second
-	maxStale     = 10 * time.Second // without a sample while active
 )
 
 // watchHealth keeps the health the heartbeat carries up to date.
