@@ -243,10 +243,11 @@ func (s *Source) lost(err error) {
 		batch = append(batch, x)
 	}
 	s.pub.Unlock()
-	s.publish(batch)
+	// The reason first: whoever sees a value go bad can ask at once why.
 	if s.setState(acquisition.Connecting, err) {
 		s.log.Warn("device cannot be reached", "endpoint", s.device.Endpoint, "err", err)
 	}
+	s.publish(batch)
 }
 
 // reading is a sample on its way out.
