@@ -50,6 +50,7 @@ $(GOLANGCI):
 
 lint: need $(GOLANGCI) ui
 	$(GOLANGCI) run ./...
+	$(GOLANGCI) run --build-tags e2e ./cmd/internal/e2e/...
 
 unit: need ui apt
 	go test -race -count=1 $$(go list ./... | grep -v /node_modules/)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -127,7 +128,8 @@ func TestBadConfiguration(t *testing.T) {
 			}
 		}
 	}
-	if err := exec.Command(filepath.Join(r.bin, "scadad"), "--no-such-flag").Run(); err == nil || err.(*exec.ExitError).ExitCode() != 2 {
+	var exit *exec.ExitError
+	if err := exec.Command(filepath.Join(r.bin, "scadad"), "--no-such-flag").Run(); !errors.As(err, &exit) || exit.ExitCode() != 2 {
 		t.Errorf("an unknown flag: %v, want exit code 2", err)
 	}
 }
