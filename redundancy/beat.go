@@ -165,7 +165,7 @@ func (n *Node) hear(p *path, l *link, b wire.Beat) (wire.Message, error) {
 		if a := n.areas[w.Name]; a != nil {
 			a.remember(w.View.Epoch)
 			a.dispatch(a.machine.Heard(now, role.Heard{Incarnation: l.hello.Incarnation, Seq: b.Seq, Answer: b.Answer,
-				View: w.View, Echo: echo, Echoed: echoed, Score: peerScore(b)}))
+				Former: b.EchoIncarnation != n.identity.incarnation, View: w.View, Echo: echo, Echoed: echoed, Score: peerScore(b)}))
 		}
 	}
 	n.rearm()

@@ -124,6 +124,9 @@ type Heard struct {
 	Seq         uint64 // the sender's counter over all paths
 	// Answer is set on an answer to a request of this node: the link works both ways.
 	Answer bool
+	// Former is set on a message that was meant for an earlier process of this node. What it says of its sender is news, but
+	// it answers nobody here: its sender need not know that this process exists.
+	Former bool
 	View   View
 	// Echo is when this node sent the newest answer the peer had received, valid if Echoed.
 	Echo   time.Duration

@@ -8,6 +8,9 @@ import (
 // Heard tells of a heartbeat message of the peer.
 func (m *Machine) Heard(now time.Duration, h Heard) []Action {
 	m.begin(now)
+	// Only an answer to this process shows that the peer has heard of it, and so takes the goodbye of an earlier one, should
+	// it read that later, for the words of the dead.
+	h.Answer = h.Answer && !h.Former
 	switch {
 	case h.Incarnation < m.peerInc:
 		return m.end() // a dead process: its last words came late

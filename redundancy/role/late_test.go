@@ -2,6 +2,7 @@ package role_test
 
 import (
 	"testing"
+	"time"
 
 	"scada/redundancy/role"
 )
@@ -43,6 +44,23 @@ func TestRestartOfAStandby(t *testing.T) {
 		took := persisted(m, 30*ms, m.Heard(30*ms, role.Heard{Incarnation: 2, Seq: 1, Answer: true, View: role.View{Role: role.Starting}}))
 		if took != (last == role.Active) {
 			t.Errorf("the process that restarted was %s: taken over %v", last, took)
+		}
+	}
+}
+
+// TestAnswerToAnEarlierProcess: a node inherits the right to write only from an active that knows of its process. Another,
+// which stood still, may read the goodbye of the earlier process next and believe that nobody else acts.
+func TestAnswerToAnEarlierProcess(t *testing.T) {
+	for _, former := range []bool{false, true} {
+		m := machine(t, false)
+		active := role.View{Role: role.Active, Epoch: 3, Acting: true}
+		m.Heard(10*ms, role.Heard{Incarnation: 1, Seq: 1, View: active})
+		m.Heard(20*ms, role.Heard{Incarnation: 1, Seq: 2, Answer: true, Former: former, View: active})
+		if !silence(m, 50*ms, 2*time.Second) {
+			t.Fatal("it does not take over")
+		}
+		if m.MayWrite(2*time.Second) == former {
+			t.Errorf("the answer was for an earlier process: %v, may write: %v", former, former)
 		}
 	}
 }

@@ -50,13 +50,14 @@ func (n *node) arrive(m *message) {
 
 func (n *node) receive(m *message) {
 	h := m.heard
-	if m.echoInc == n.incarnation {
+	h.Former = m.echoInc != n.incarnation
+	if !h.Former {
 		h.Echo, h.Echoed = n.sent.At(m.echo)
 	}
-	if m.number > 0 && h.Incarnation >= n.newestInc {
-		if h.Incarnation > n.newestInc {
-			n.newest, n.newestInc = 0, h.Incarnation
-		}
+	if h.Incarnation > n.newestInc {
+		n.newest, n.newestInc = 0, h.Incarnation
+	}
+	if h.Incarnation == n.newestInc {
 		n.newest = max(n.newest, m.number)
 	}
 	n.act(n.m.Heard(n.clock(), h))

@@ -43,6 +43,7 @@ var mutations = []mutation{
 	{"everybody inherits", "evaluate.go", "solo: m.heir, silent: true", "solo: true, silent: true", seed},
 	{"an answer of a standby makes an heir", "hear.go", "m.answer(now, h.View.Role == Active)", "m.answer(now, true)", seed},
 	{"an overtaken answer is lost", "hear.go", "m.answer(now, heir)\n", "_ = heir\n", somebody},
+	{"an answer to an earlier process counts", "hear.go", "h.Answer = h.Answer && !h.Former", "", somebody},
 	{"a claim by silence outlives an answer", "hear.go", "m.claim != nil && m.claim.silent && m.peer.Acting", "false", somebody},
 
 	{"the epoch is not stored before use", "become.go", "m.do(Action{Do: Persist, Epoch: c.epoch, Reason: c.reason})", "m.claim = nil\n\tm.becomeActive(c)", seed},

@@ -34,9 +34,9 @@ type node struct {
 	incarnation uint64
 	seq         uint64
 	sent        role.Sent
-	newest      uint64 // of the peer's answers
-	newestInc   uint64
-	touching    bool // the host touches devices
+	newest      uint64 // of the answers of the peer's process
+	newestInc   uint64 // the newest process of the peer that was heard
+	touching    bool   // the host touches devices
 	writing     uint64
 	busyUntil   time.Duration
 	tickAt      time.Duration
