@@ -49,34 +49,34 @@ func AppendOutcome(dst []byte, o Outcome) []byte {
 // ReadOutcome decodes one outcome from the front of b and returns the rest. It never panics and allocates in proportion
 // to the input.
 func ReadOutcome(b []byte) (Outcome, []byte, error) {
-	r := &reader{b: b}
+	r := newReader(b)
 	r.version()
 	var o Outcome
 	if r.bool() {
-		o.Mark = &Mark{Term: r.uvarint(), Time: r.time()}
+		o.Mark = &Mark{Term: r.Uvarint(), Time: r.time()}
 	}
 	for range r.count("events", MaxEvents) {
 		o.Events = append(o.Events, readEvent(r))
-		if r.err != nil {
-			return Outcome{}, b, r.err
+		if r.Err() != nil {
+			return Outcome{}, b, r.Err()
 		}
 	}
 	for range r.count("conditions", maxConditions) {
 		o.Changed = append(o.Changed, readCondition(r))
-		if r.err != nil {
-			return Outcome{}, b, r.err
+		if r.Err() != nil {
+			return Outcome{}, b, r.Err()
 		}
 	}
 	for range r.count("tags", maxConditions) {
 		o.Tags = append(o.Tags, readTag(r))
-		if r.err != nil {
-			return Outcome{}, b, r.err
+		if r.Err() != nil {
+			return Outcome{}, b, r.Err()
 		}
 	}
-	if r.err != nil {
-		return Outcome{}, b, r.err
+	if r.Err() != nil {
+		return Outcome{}, b, r.Err()
 	}
-	return o, r.b, nil
+	return o, r.Left(), nil
 }
 
 func appendBool(dst []byte, v bool) []byte {
@@ -128,19 +128,19 @@ func appendEvent(dst []byte, ev *Event) []byte {
 
 func readEvent(r *reader) Event {
 	var ev Event
-	copy(ev.Key[:], r.bytes(len(ev.Key)))
-	ev.Time, ev.Order, ev.Condition = r.time(), binary.LittleEndian.Uint16(r.bytes(2)), r.text(MaxID)
+	copy(ev.Key[:], r.Take(len(ev.Key)))
+	ev.Time, ev.Order, ev.Condition = r.time(), r.Uint16(), r.Text(MaxID)
 	ev.Kind, ev.State = Kind(r.enum(uint8(kindEnd))), State(r.enum(uint8(stateEnd)))
 	ev.Level, ev.Priority = Level(r.enum(uint8(levelEnd))), Priority(r.enum(uint8(priorityEnd)))
-	ev.Occurrence, ev.Term = r.uvarint(), r.uvarint()
+	ev.Occurrence, ev.Term = r.Uvarint(), r.Uvarint()
 	ev.Annunciate, ev.Grouped, ev.FirstOut, ev.OneShot = r.bool(), r.bool(), r.bool(), r.bool()
 	ev.Onset, ev.NotBefore, ev.Until = r.time(), r.time(), r.time()
 	for range r.count("occurrences", MaxEarlier) {
-		ev.Also = append(ev.Also, r.uvarint())
+		ev.Also = append(ev.Also, r.Uvarint())
 	}
-	ev.By, ev.Comment, ev.Note = r.text(MaxText), r.text(MaxText), r.text(MaxText)
+	ev.By, ev.Comment, ev.Note = r.Text(MaxText), r.Text(MaxText), r.Text(MaxText)
 	ev.Value, ev.Quality = r.value()
-	ev.Limit = r.float()
+	ev.Limit = r.Float64()
 	return ev
 }
 
@@ -175,11 +175,11 @@ func appendCondition(dst []byte, c *ConditionImage) []byte {
 
 func readCondition(r *reader) ConditionImage {
 	var c ConditionImage
-	c.ID = r.text(MaxID)
+	c.ID = r.Text(MaxID)
 	c.Level, c.Priority = Level(r.enum(uint8(levelEnd))), Priority(r.enum(uint8(priorityEnd)))
 	c.Shelving = Shelving(r.enum(uint8(ShelvedOneShot) + 1))
 	c.Suppressed = Suppression(r.enum(uint8(SuppressedByTag|SuppressedByParent) + 1))
-	c.Occurrence, c.OccurrenceTerm = r.uvarint(), r.uvarint()
+	c.Occurrence, c.OccurrenceTerm = r.Uvarint(), r.Uvarint()
 	for _, v := range [...]*bool{&c.Unacked, &c.Latched, &c.Held, &c.BadReported, &c.Idle, &c.FirstOut, &c.OOS, &c.HasTarget} {
 		*v = r.bool()
 	}
@@ -187,12 +187,12 @@ func readCondition(r *reader) ConditionImage {
 		*t = r.time()
 	}
 	for _, s := range [...]*string{&c.AckedBy, &c.ShelvedBy, &c.OOSBy, &c.Comment} {
-		*s = r.text(MaxText)
+		*s = r.Text(MaxText)
 	}
-	c.Target, c.LimitValue = r.float(), r.float()
+	c.Target, c.LimitValue = r.Float64(), r.Float64()
 	c.Value, c.Quality = r.value()
 	for range r.count("occurrences", MaxEarlier) {
-		c.Earlier = append(c.Earlier, Occurrence{Term: r.uvarint(), Number: r.uvarint()})
+		c.Earlier = append(c.Earlier, Occurrence{Term: r.Uvarint(), Number: r.Uvarint()})
 	}
 	for range r.count("limits", maxLimits) {
 		c.Limits = append(c.Limits, LimitImage{Level: Level(r.enum(uint8(levelEnd))), Active: r.bool(), Onset: r.time(), Offset: r.time()})
@@ -211,56 +211,28 @@ func appendTag(dst []byte, f *TagImage) []byte {
 }
 
 func readTag(r *reader) TagImage {
-	f := TagImage{Name: r.text(MaxID), Time: r.time(), GoodAt: r.time(), RefAt: r.time(), RefV: r.float()}
+	f := TagImage{Name: r.Text(MaxID), Time: r.time(), GoodAt: r.time(), RefAt: r.time(), RefV: r.Float64()}
 	f.Value, f.Quality = r.value()
 	f.Bad, f.Blind = r.bool(), r.bool()
 	return f
 }
 
-// reader takes fields from bytes; after the first error every field is zero.
-type reader struct {
-	b   []byte
-	err error
-}
+// reader takes the fields of an outcome or a snapshot off the front of bytes.
+type reader struct{ tag.Reader }
 
-func (r *reader) fail(what string) {
-	if r.err == nil {
-		r.err = fmt.Errorf("%w: %s", ErrCodec, what)
-	}
-	r.b = nil
-}
-
-func (r *reader) bytes(n int) []byte {
-	if len(r.b) < n {
-		r.fail("cut short")
-		return make([]byte, n)
-	}
-	v := r.b[:n]
-	r.b = r.b[n:]
-	return v
-}
+func newReader(b []byte) *reader { return &reader{tag.NewReader(b, ErrCodec)} }
 
 func (r *reader) version() {
-	if v := r.enum(formatVersion + 1); r.err == nil && v != formatVersion {
-		r.fail(fmt.Sprintf("format version %d, this program reads %d", v, formatVersion))
+	if v := r.enum(formatVersion + 1); r.Err() == nil && v != formatVersion {
+		r.Fail(fmt.Sprintf("format version %d, this program reads %d", v, formatVersion))
 	}
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.fail("number")
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
 }
 
 // count reads a number of elements, each of which takes at least one byte.
 func (r *reader) count(what string, limit int) int {
-	v := r.uvarint()
-	if v > uint64(limit) || v > uint64(len(r.b)) {
-		r.fail("number of " + what)
+	v := r.Uvarint()
+	if v > uint64(limit) || v > uint64(len(r.Left())) {
+		r.Fail("number of " + what)
 		return 0
 	}
 	return int(v)
@@ -269,9 +241,9 @@ func (r *reader) count(what string, limit int) int {
 func (r *reader) bool() bool { return r.enum(2) == 1 }
 
 func (r *reader) enum(end uint8) uint8 {
-	v := r.bytes(1)[0]
+	v := r.Byte()
 	if v >= end {
-		r.fail("value out of range")
+		r.Fail("value out of range")
 		return 0
 	}
 	return v
@@ -279,31 +251,15 @@ func (r *reader) enum(end uint8) uint8 {
 
 // time reads an instant; none of ours lies before 1970, and 0 is none.
 func (r *reader) time() int64 {
-	t := int64(binary.LittleEndian.Uint64(r.bytes(8)))
+	t := int64(r.Uint64())
 	if t < 0 {
-		r.fail("time before 1970")
+		r.Fail("time before 1970")
 		return 0
 	}
 	return t
 }
 
-func (r *reader) float() float64 { return math.Float64frombits(binary.LittleEndian.Uint64(r.bytes(8))) }
-
-func (r *reader) text(limit int) string {
-	n := r.uvarint()
-	if n > uint64(limit) || n > uint64(len(r.b)) {
-		r.fail("text length")
-		return ""
-	}
-	return string(r.bytes(int(n)))
-}
-
 func (r *reader) value() (tag.Value, tag.Quality) {
-	u, rest, err := tag.ReadUpdate(r.b)
-	if err != nil {
-		r.fail(err.Error())
-		return tag.Value{}, 0
-	}
-	r.b = rest
+	u := r.Update()
 	return u.Value, u.Quality
 }

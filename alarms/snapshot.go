@@ -29,26 +29,26 @@ func (e *Engine) Snapshot() []byte {
 // conditions this configuration does not have are closed with a record at the next take-over. Bytes that are not a
 // whole snapshot change nothing.
 func (e *Engine) Restore(b []byte) error {
-	r := &reader{b: b}
+	r := newReader(b)
 	r.version()
-	term, grace := r.uvarint(), r.time()
+	term, grace := r.Uvarint(), r.time()
 	var tags []TagImage
 	for range r.count("tags", maxConditions) {
-		if tags = append(tags, readTag(r)); r.err != nil {
+		if tags = append(tags, readTag(r)); r.Err() != nil {
 			break
 		}
 	}
 	var conds []ConditionImage
 	for range r.count("conditions", maxConditions) {
-		if conds = append(conds, readCondition(r)); r.err != nil {
+		if conds = append(conds, readCondition(r)); r.Err() != nil {
 			break
 		}
 	}
-	if r.err == nil && len(r.b) > 0 {
-		r.fail(fmt.Sprintf("%d bytes after the end", len(r.b)))
+	if r.Err() == nil && len(r.Left()) > 0 {
+		r.Fail(fmt.Sprintf("%d bytes after the end", len(r.Left())))
 	}
-	if r.err != nil {
-		return fmt.Errorf("alarm snapshot: %w", r.err)
+	if r.Err() != nil {
+		return fmt.Errorf("alarm snapshot: %w", r.Err())
 	}
 	e.term, e.graceUntil = term, grace
 	e.restoreTags(tags)

@@ -151,31 +151,31 @@ type decoder struct {
 // entries calls back for each sample and gap of a record's payload. The bytes have passed their checksum, so an error
 // means another program or version wrote them.
 func (d *decoder) entries(b []byte, sample func(pos uint64, id uint32, x tag.Sample), gap func(Gap)) error {
-	r := &reader{b: b}
-	d.pos = r.uvarint()
-	for len(r.b) > 0 && r.err == nil {
-		switch kind := r.byte(); {
+	r := newReader(b)
+	d.pos = r.Uvarint()
+	for len(r.Left()) > 0 && r.Err() == nil {
+		switch kind := r.Byte(); {
 		case kind&entrySample != 0:
 			id, x := d.sample(r, kind)
-			if r.err == nil {
+			if r.Err() == nil {
 				sample(d.pos, id, x)
 			}
 		case kind == entryBatch:
 			d.pos++
 		case kind == entryGap:
-			g := Gap{Scope: Scope{Area: r.text(MaxName), Device: r.text(MaxName), ScanClass: r.text(MaxName)}, Reason: r.text(MaxName)}
-			g.From, g.To = r.varint(), r.varint()
-			if r.err == nil {
+			g := Gap{Scope: Scope{Area: r.Text(MaxName), Device: r.Text(MaxName), ScanClass: r.Text(MaxName)}, Reason: r.Text(MaxName)}
+			g.From, g.To = r.Varint(), r.Varint()
+			if r.Err() == nil {
 				gap(g)
 			}
 		case kind == entryDefine:
-			id := r.uint32()
-			*d.tag(id) = coder{scale: tag.Linear{RawLow: r.float(), RawHigh: r.float(), Low: r.float(), High: r.float()}}
+			id := r.Uvarint32()
+			*d.tag(id) = coder{scale: tag.Linear{RawLow: r.Float64(), RawHigh: r.Float64(), Low: r.Float64(), High: r.Float64()}}
 		default:
-			r.fail(fmt.Sprintf("journal entry of kind %d", kind))
+			r.Fail(fmt.Sprintf("journal entry of kind %d", kind))
 		}
 	}
-	return r.err
+	return r.Err()
 }
 
 func (d *decoder) tag(id uint32) *coder {
@@ -187,22 +187,22 @@ func (d *decoder) tag(id uint32) *coder {
 	return c
 }
 
-func (d *decoder) sample(r *reader, flags byte) (uint32, tag.Sample) {
+func (d *decoder) sample(r *tag.Reader, flags byte) (uint32, tag.Sample) {
 	if flags&nextTag != 0 {
 		d.st.id++
 	} else {
-		d.st.id = r.uint32()
+		d.st.id = r.Uvarint32()
 	}
 	if flags&sameTime == 0 {
-		d.st.time += r.varint()
+		d.st.time += r.Varint()
 	}
 	c := d.tag(d.st.id)
 	if flags&sameQuality == 0 {
-		c.quality = tag.Quality(r.uint32())
+		c.quality = tag.Quality(r.Uvarint32())
 	}
 	if flags&sameType == 0 {
-		if c.typ = tag.Type(r.byte()); c.typ != tag.TypeNone && !c.typ.Valid() {
-			r.fail("type of a sample")
+		if c.typ = tag.Type(r.Byte()); c.typ != tag.TypeNone && !c.typ.Valid() {
+			r.Fail("type of a sample")
 		}
 	}
 	if flags&sameValue == 0 {
@@ -218,24 +218,24 @@ func (d *decoder) sample(r *reader, flags byte) (uint32, tag.Sample) {
 	return d.st.id, x
 }
 
-func (c *coder) readValue(r *reader, flags byte) {
+func (c *coder) readValue(r *tag.Reader, flags byte) {
 	switch {
 	case c.typ == tag.TypeString:
-		c.text = r.text(tag.MaxText)
+		c.text = r.Text(tag.MaxText)
 	case flags&rawValue != 0:
-		c.raw += r.varint()
+		c.raw += r.Varint()
 		c.bits = block.Scaled(c.scale, c.typ, c.raw)
 	case !c.typ.IsFloat():
-		c.bits += uint64(r.varint())
+		c.bits += uint64(r.Varint())
 	default:
-		head := r.byte()
+		head := r.Byte()
 		trail, size := uint(head>>4), uint(head&15)
 		if trail+size > 8 {
-			r.fail("bytes of a number")
+			r.Fail("bytes of a number")
 			return
 		}
 		var d uint64
-		for i, b := range r.take(int(size)) {
+		for i, b := range r.Take(int(size)) {
 			d |= uint64(b) << (8 * uint(i))
 		}
 		c.bits ^= d << (8 * trail)

@@ -70,16 +70,16 @@ func parseExport(b []byte) (w int64, tags []imported, err error) {
 	if string(b[:4]) != exportMagic || crc32.Checksum(b[:n], castagnoli) != binary.LittleEndian.Uint32(b[n:]) {
 		return 0, nil, fmt.Errorf("%w: not an export, or damaged", ErrFormat)
 	}
-	r := &reader{b: b[4:n]}
-	if v := r.uvarint(); v <= uint64(maxWindow) {
+	r := newReader(b[4:n])
+	if v := r.Uvarint(); v <= uint64(maxWindow) {
 		w = int64(v)
 	} else {
-		r.fail("window")
+		r.Fail("window")
 	}
-	for len(r.b) > 0 && r.err == nil {
-		t := imported{name: r.text(MaxName)}
-		data := r.bytes(maxImport)
-		if r.err != nil {
+	for len(r.Left()) > 0 && r.Err() == nil {
+		t := imported{name: r.Text(MaxName)}
+		data := r.Bytes(maxImport)
+		if r.Err() != nil {
 			break
 		}
 		if t.samples, err = block.Decode(nil, data); err != nil {
@@ -90,10 +90,10 @@ func parseExport(b []byte) (w int64, tags []imported, err error) {
 			return 0, nil, fmt.Errorf("%w: tag %q has samples of another window", ErrFormat, t.name)
 		}
 		if tags = append(tags, t); len(tags) > maxImportTags {
-			r.fail("number of tags")
+			r.Fail("number of tags")
 		}
 	}
-	return w, tags, r.err
+	return w, tags, r.Err()
 }
 
 // Import adds the samples of exported bytes that are not in the archive yet and returns how many those were. It is

@@ -35,13 +35,13 @@ func ReadSummary(b []byte) (s Summary, ok bool, err error) {
 	if err != nil {
 		return Summary{}, false, err
 	}
-	r := &reader{b: b}
+	r := newReader(b)
 	h := readHead(r)
-	if r.err != nil || h.flags&flagSummary == 0 {
-		return Summary{}, false, r.err
+	if r.Err() != nil || h.flags&flagSummary == 0 {
+		return Summary{}, false, r.Err()
 	}
 	s = h.readSummary(r)
-	return s, r.err == nil, r.err
+	return s, r.Err() == nil, r.Err()
 }
 
 // Bounds returns the times of the first and the last sample and the number of samples.
@@ -50,9 +50,9 @@ func Bounds(b []byte) (first, last int64, count int, err error) {
 	if err != nil {
 		return 0, 0, 0, err
 	}
-	r := &reader{b: b}
+	r := newReader(b)
 	h := readHead(r)
-	return h.first, h.last, h.count, r.err
+	return h.first, h.last, h.count, r.Err()
 }
 
 // Decode appends the samples of a block.
@@ -67,9 +67,9 @@ func (d *Decoder) Decode(dst []tag.Sample, b []byte) ([]tag.Sample, error) {
 	if err != nil {
 		return dst, err
 	}
-	r := &reader{b: b}
+	r := newReader(b)
 	h := readHead(r)
-	if r.err == nil && h.flags&flagSummary != 0 {
+	if r.Err() == nil && h.flags&flagSummary != 0 {
 		h.readSummary(r)
 	}
 	times := d.readTimes(&h, r.column())
@@ -77,8 +77,8 @@ func (d *Decoder) Decode(dst []tag.Sample, b []byte) ([]tag.Sample, error) {
 	if !h.uniform() {
 		runs = readRuns(r, r.column(), h.count)
 	}
-	if r.err != nil {
-		return dst, r.err
+	if r.Err() != nil {
+		return dst, r.Err()
 	}
 	numbers, texts := 0, 0
 	for _, run := range runs {
@@ -90,7 +90,7 @@ func (d *Decoder) Decode(dst []tag.Sample, b []byte) ([]tag.Sample, error) {
 		}
 	}
 	if numbers > 0 && h.m.codec == codecNone {
-		r.fail("numbers without a codec")
+		r.Fail("numbers without a codec")
 	}
 	d.bits = sized(d.bits, numbers)
 	if err := d.readValues(&h.m, d.bits, r.column()); err != nil {
@@ -100,13 +100,13 @@ func (d *Decoder) Decode(dst []tag.Sample, b []byte) ([]tag.Sample, error) {
 	if h.flags&flagSummary == 0 {
 		text = readTexts(r, r.column(), texts)
 	} else if texts > 0 {
-		r.fail("texts in a block without text")
+		r.Fail("texts in a block without text")
 	}
-	if r.err == nil && (times == nil || len(r.b) != 0) {
-		r.fail("length")
+	if r.Err() == nil && (times == nil || len(r.Left()) != 0) {
+		r.Fail("length")
 	}
-	if r.err != nil {
-		return dst, r.err
+	if r.Err() != nil {
+		return dst, r.Err()
 	}
 	return assemble(slices.Grow(dst, h.count), times, runs, d.bits, text), nil
 }
@@ -167,20 +167,20 @@ func (d *Decoder) readTimes(h *head, b []byte) []int64 {
 }
 
 func readRuns(outer *reader, b []byte, count int) []run {
-	r := &reader{b: b}
-	dict := make([]run, r.length(len(b)))
+	r := newReader(b)
+	dict := make([]run, r.Length(len(b)))
 	for i := range dict {
-		dict[i] = run{typ: tag.Type(r.byte()), quality: tag.Quality(r.uint32())}
+		dict[i] = run{typ: tag.Type(r.Byte()), quality: tag.Quality(r.Uvarint32())}
 		if dict[i].typ != tag.TypeNone && !dict[i].typ.Valid() {
-			r.fail("type of a run")
+			r.Fail("type of a run")
 		}
 	}
 	var runs []run
-	for left := count; left > 0 && r.err == nil; {
-		k := r.length(len(dict) - 1)
-		n := r.length(left)
-		if n == 0 || r.err != nil {
-			r.fail("length of a run")
+	for left := count; left > 0 && r.Err() == nil; {
+		k := r.Length(len(dict) - 1)
+		n := r.Length(left)
+		if n == 0 || r.Err() != nil {
+			r.Fail("length of a run")
 			break
 		}
 		next := dict[k]
@@ -188,121 +188,46 @@ func readRuns(outer *reader, b []byte, count int) []run {
 		runs = append(runs, next)
 		left -= n
 	}
-	if r.err == nil && len(r.b) != 0 {
-		r.fail("bytes behind the runs")
+	if r.Err() == nil && len(r.Left()) != 0 {
+		r.Fail("bytes behind the runs")
 	}
-	if r.err != nil && outer.err == nil {
-		outer.err = r.err
-	}
+	outer.Adopt(r.Err())
 	return runs
 }
 
 func readTexts(outer *reader, b []byte, count int) []string {
-	r := &reader{b: b}
-	dict := make([]string, r.length(len(b)))
+	r := newReader(b)
+	dict := make([]string, r.Length(len(b)))
 	for i := range dict {
-		dict[i] = string(r.take(r.length(tag.MaxText)))
+		dict[i] = string(r.Take(r.Length(tag.MaxText)))
 	}
 	numbers := make([]int64, count)
-	rest, err := readInts(numbers, r.b)
-	if r.err == nil && (err != nil || len(rest) != 0) {
-		r.fail("numbers of the texts")
+	rest, err := readInts(numbers, r.Left())
+	if r.Err() == nil && (err != nil || len(rest) != 0) {
+		r.Fail("numbers of the texts")
 	}
 	texts := make([]string, count)
 	for i, k := range numbers {
 		if k < 0 || k >= int64(len(dict)) {
-			r.fail("number of a text")
+			r.Fail("number of a text")
 			break
 		}
 		texts[i] = dict[k]
 	}
-	if r.err != nil && outer.err == nil {
-		outer.err = r.err
-	}
+	outer.Adopt(r.Err())
 	return texts
 }
 
-// reader takes values off the front of bytes and remembers the first thing that is wrong.
-type reader struct {
-	b   []byte
-	err error
-}
+// reader takes the values of a block off the front of bytes.
+type reader struct{ tag.Reader }
 
-func (r *reader) fail(what string) {
-	if r.err == nil {
-		r.err = fmt.Errorf("%w: %s", ErrFormat, what)
-	}
-	r.b = nil
-}
-
-func (r *reader) take(n int) []byte {
-	if n < 0 || n > len(r.b) {
-		r.fail("ends early")
-		return nil
-	}
-	out := r.b[:n]
-	r.b = r.b[n:]
-	return out
-}
-
-func (r *reader) byte() byte {
-	if b := r.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (r *reader) uint64() uint64 {
-	if b := r.take(8); b != nil {
-		return binary.LittleEndian.Uint64(b)
-	}
-	return 0
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.fail("number")
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.b)
-	if n <= 0 {
-		r.fail("number")
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-// length returns a number of at most limit.
-func (r *reader) length(limit int) int {
-	v := r.uvarint()
-	if limit < 0 || v > uint64(limit) {
-		r.fail("number over its limit")
-		return 0
-	}
-	return int(v)
-}
-
-func (r *reader) uint32() uint32 {
-	v := r.uvarint()
-	if v > math.MaxUint32 {
-		r.fail("number over 32 bits")
-		return 0
-	}
-	return uint32(v)
-}
+func newReader(b []byte) *reader { return &reader{tag.NewReader(b, ErrFormat)} }
 
 // step returns a duration: a number of units, in nanoseconds.
 func (r *reader) step(unit int64) int64 {
-	v := r.uvarint()
+	v := r.Uvarint()
 	if v > uint64(2*timeLimit-1)/uint64(unit) {
-		r.fail("duration out of range")
+		r.Fail("duration out of range")
 		return 0
 	}
 	return int64(v) * unit
@@ -310,20 +235,20 @@ func (r *reader) step(unit int64) int64 {
 
 // multiple returns a time given in units.
 func (r *reader) multiple(unit int64) int64 {
-	v := r.varint()
+	v := r.Varint()
 	if v > timeLimit/unit || v < -timeLimit/unit {
-		r.fail("time out of range")
+		r.Fail("time out of range")
 		return 0
 	}
 	return v * unit
 }
 
 func (r *reader) float() float64 {
-	n := r.varint()
+	n := r.Varint()
 	if n&1 == 0 {
 		return float64(n / 2)
 	}
-	return math.Float64frombits(r.uint64())
+	return math.Float64frombits(r.Uint64())
 }
 
-func (r *reader) column() []byte { return r.take(r.length(len(r.b))) }
+func (r *reader) column() []byte { return r.Take(r.Length(len(r.Left()))) }

@@ -61,39 +61,39 @@ func (h *head) uniform() bool { return h.flags&flagUniform != 0 }
 
 func readHead(r *reader) head {
 	h := head{}
-	v := r.byte()
-	h.flags, h.typ = r.byte(), tag.Type(r.byte())
-	u := r.byte()
-	h.m.codec = codec(r.byte())
-	if r.err != nil {
+	v := r.Byte()
+	h.flags, h.typ = r.Byte(), tag.Type(r.Byte())
+	u := r.Byte()
+	h.m.codec = codec(r.Byte())
+	if r.Err() != nil {
 		return h
 	}
 	switch {
 	case v != version:
-		r.fail("version")
+		r.Fail("version")
 	case h.flags&^knownFlags != 0 || (h.flags&flagSteady != 0 && h.flags&(flagUniform|flagSummary) != flagUniform|flagSummary):
-		r.fail("flags")
+		r.Fail("flags")
 	case h.typ != tag.TypeNone && !h.typ.Valid():
-		r.fail("type")
+		r.Fail("type")
 	case h.uniform() && (!h.typ.IsNumeric() || h.m.codec == codecNone):
-		r.fail("type of a uniform block")
+		r.Fail("type of a uniform block")
 	case int(u) >= len(units):
-		r.fail("unit of time")
+		r.Fail("unit of time")
 	case h.m.codec >= codecEnd:
-		r.fail("value codec")
+		r.Fail("value codec")
 	}
-	if r.err != nil {
+	if r.Err() != nil {
 		return h
 	}
 	h.unit = units[u]
-	h.count = r.length(MaxSamples)
+	h.count = r.Length(MaxSamples)
 	if h.count == 0 {
-		r.fail("no samples")
+		r.Fail("no samples")
 	}
 	h.first = r.multiple(h.unit)
 	h.last = h.first + r.step(h.unit)
 	if h.first <= -timeLimit || h.last >= timeLimit || h.last < h.first {
-		r.fail("time out of range")
+		r.Fail("time out of range")
 	}
 	h.m.readParameters(r)
 	return h
@@ -104,10 +104,10 @@ func (h *head) readSummary(r *reader) Summary {
 	if h.flags&flagSteady != 0 {
 		return steady(s, h, tag.FromBits(h.typ, h.m.readNumber(r), ""))
 	}
-	s.Transitions = r.length(MaxSamples)
+	s.Transitions = r.Length(MaxSamples)
 	if !h.uniform() {
-		s.Good, s.Uncertain, s.Numbers = r.length(h.count), r.length(h.count), r.length(h.count)
-		s.Worst = tag.Quality(r.uint32())
+		s.Good, s.Uncertain, s.Numbers = r.Length(h.count), r.Length(h.count), r.Length(h.count)
+		s.Worst = tag.Quality(r.Uvarint32())
 		s.GoodTime, s.UncertainTime = r.step(h.unit), r.step(h.unit)
 	}
 	s.First, s.Last = h.readPoint(r), h.readPoint(r)
@@ -118,14 +118,14 @@ func (h *head) readSummary(r *reader) Summary {
 	for _, p := range [...]*tag.Sample{&s.Min, &s.Max} {
 		*p = h.readPoint(r)
 		if p.Time = h.first + r.step(h.unit); p.Time > h.last || p.Time < h.first {
-			r.fail("time of an extreme")
+			r.Fail("time of an extreme")
 		}
 	}
-	s.Sum = math.Float64frombits(r.uint64())
-	s.Deviations = math.Float64frombits(r.uint64())
-	s.Stepped = math.Float64frombits(r.uint64())
+	s.Sum = math.Float64frombits(r.Uint64())
+	s.Deviations = math.Float64frombits(r.Uint64())
+	s.Stepped = math.Float64frombits(r.Uint64())
 	if h.flags&flagSloped != 0 {
-		s.Sloped = math.Float64frombits(r.uint64())
+		s.Sloped = math.Float64frombits(r.Uint64())
 	} else {
 		s.Sloped = math.NaN()
 	}
@@ -135,13 +135,13 @@ func (h *head) readSummary(r *reader) Summary {
 func (h *head) readPoint(r *reader) tag.Sample {
 	typ, q := h.typ, tag.Good
 	if !h.uniform() {
-		typ, q = tag.Type(r.byte()), tag.Quality(r.uint32())
+		typ, q = tag.Type(r.Byte()), tag.Quality(r.Uvarint32())
 	}
 	switch {
 	case typ == tag.TypeNone:
 		return tag.Sample{Quality: q}
 	case !typ.IsNumeric():
-		r.fail("type in the summary")
+		r.Fail("type in the summary")
 		return tag.Sample{}
 	}
 	return tag.Sample{Value: tag.FromBits(typ, h.m.readNumber(r), ""), Quality: q}

@@ -37,10 +37,10 @@ func (d *Decoder) Numbers(b []byte) (n Numbers, ok bool, err error) {
 	if err != nil {
 		return Numbers{}, false, err
 	}
-	r := &reader{b: b}
+	r := newReader(b)
 	h := readHead(r)
-	if r.err != nil || !h.uniform() || h.flags&flagSummary == 0 {
-		return Numbers{}, false, r.err
+	if r.Err() != nil || !h.uniform() || h.flags&flagSummary == 0 {
+		return Numbers{}, false, r.Err()
 	}
 	h.readSummary(r)
 	times := d.readTimes(&h, r.column())
@@ -48,11 +48,11 @@ func (d *Decoder) Numbers(b []byte) (n Numbers, ok bool, err error) {
 	if err := d.readValues(&h.m, d.bits, r.column()); err != nil {
 		return Numbers{}, false, err
 	}
-	if r.err == nil && (times == nil || len(r.b) != 0) {
-		r.fail("length")
+	if r.Err() == nil && (times == nil || len(r.Left()) != 0) {
+		r.Fail("length")
 	}
-	if r.err != nil {
-		return Numbers{}, false, r.err
+	if r.Err() != nil {
+		return Numbers{}, false, r.Err()
 	}
 	d.values = sized(d.values, h.count)
 	n = Numbers{Times: times, typ: h.typ, bits: d.bits, values: d.values}

@@ -206,16 +206,16 @@ func (m *mapping) appendParameters(dst []byte) []byte {
 func (m *mapping) readParameters(r *reader) {
 	switch m.codec {
 	case codecLinear:
-		if m.typ = tag.Type(r.byte()); m.typ != tag.TypeFloat64 && m.typ != tag.TypeFloat32 {
-			r.fail("type of a scaled number")
+		if m.typ = tag.Type(r.Byte()); m.typ != tag.TypeFloat64 && m.typ != tag.TypeFloat32 {
+			r.Fail("type of a scaled number")
 		}
 		m.scale = tag.Linear{RawLow: r.float(), RawHigh: r.float(), Low: r.float(), High: r.float()}
 		if !usable(m.scale) {
-			r.fail("scaling")
+			r.Fail("scaling")
 		}
 	case codecDecimal:
-		if m.decimals = int(r.byte()); m.decimals > maxDecimals {
-			r.fail("number of decimals")
+		if m.decimals = int(r.Byte()); m.decimals > maxDecimals {
+			r.Fail("number of decimals")
 		}
 	}
 }
@@ -231,9 +231,9 @@ func (m *mapping) appendNumber(dst []byte, bits uint64) []byte {
 
 func (m *mapping) readNumber(r *reader) uint64 {
 	if m.codec != codecXOR && m.codec != codecNone {
-		return m.toBits(r.varint())
+		return m.toBits(r.Varint())
 	}
-	return r.uint64()
+	return r.Uint64()
 }
 
 // appendFloat appends a float: twice a small whole number as varint, or 1 and eight bytes.
