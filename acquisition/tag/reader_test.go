@@ -47,7 +47,7 @@ func TestReaderKeepsItsLimits(t *testing.T) {
 		}
 		first := r.Err()
 		r.Fail("later")
-		if r.Adopt(errors.New("later")); r.Err() != first {
+		if r.Adopt(errors.New("later")); !errors.Is(r.Err(), first) {
 			t.Errorf("%s: the first error was replaced by %v", name, r.Err())
 		}
 	}
