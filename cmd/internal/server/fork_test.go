@@ -382,3 +382,23 @@ func parse(cfg *config.Config, name string, n int) tag.Value {
 	}
 	return v
 }
+
+// TestComparisonIncludesThisInstant: an entry of the very instant at which the archives are compared is not left out for
+// ever: the next comparison begins where this one ended.
+func TestComparisonIncludesThisInstant(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.ready()
+		b := w.node["b"]
+		e := b.newEntry(journal.ClassSystem, "test", "main", "b", alarms.System, "written by the standby alone")
+		if err := b.journal.Append(e); err != nil {
+			t.Fatal(err)
+		}
+		b.heal("main") // the clock of a bubble stands still until everybody waits
+		w.within(5*time.Second, "the other node has it", func() error {
+			if _, ok, err := w.node["a"].journal.Get(e.Key); !ok {
+				return fmt.Errorf("not found: %w", err)
+			}
+			return nil
+		})
+	})
+}

@@ -117,7 +117,7 @@ func (h *healer) once(ctx context.Context) (again bool) {
 	entries := 0
 	err := h.s.areas[h.area].commit.flush(ctx)
 	if err == nil {
-		entries, err = h.journal(ctx, from, began.UnixNano())
+		entries, err = h.journal(ctx, from, began.UnixNano()+1) // with what happened at this very instant
 	}
 	samples := 0
 	if err == nil {
