@@ -17,7 +17,7 @@ T ?= 20s
 N ?= 30
 UI_SOURCES := $(shell find web/ui -path web/ui/node_modules -prune -o -path web/ui/dist -prune -o -type f -print)
 
-.PHONY: need build ui run check lint unit sim fuzz e2e campaign bench soak test clean apt
+.PHONY: need build ui run check lint unit sim mutants fuzz e2e campaign bench soak test clean apt
 
 need:
 	@command -v go >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl/"; exit 1; }
@@ -59,6 +59,10 @@ unit: need ui apt
 # make sim SEEDS=n FIRST=k runs the seeds k to k+n-1; FIRST=$$(date +%s) runs fresh ones.
 sim: need
 	go test -count=1 -timeout 0 -v -run TestSeeds ./redundancy/simulation -seeds $(SEEDS) -first $(FIRST)
+
+# make mutants makes deliberate faults and says who notices; ONLY=redundancy makes those of a room or with a text.
+mutants: need
+	go run ./cmd/internal/mutate -only "$(ONLY)"
 
 fuzz: need
 	go run ./cmd/internal/fuzzall -t $(T)
