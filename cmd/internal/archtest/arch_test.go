@@ -22,6 +22,7 @@ var allowed = map[string][]string{
 	"acquisition/live":      {"acquisition/tag"},
 	"acquisition/plan":      {"acquisition/tag"},
 	"acquisition/schedule":  {"acquisition/tag"},
+	"acquisition/script":    {"acquisition/tag"},
 	"acquisition":           {"acquisition/tag", "acquisition/live"},
 	"acquisition/modbus":    {"acquisition", "acquisition/tag", "acquisition/plan", "acquisition/schedule"}, // implements acquisition.Source
 	"acquisition/opcua":     {"acquisition", "acquisition/tag", "web/uaserver/guard"},                       // implements acquisition.Source; guard stands before the codec on both sides
@@ -50,7 +51,7 @@ var allowed = map[string][]string{
 }
 
 // pure packages hold no clock, goroutine, lock, log or random source.
-var pure = []string{"acquisition/tag", "acquisition/plan", "acquisition/schedule", "alarms", "history/block", "redundancy/role", "redundancy/wire", "redundancy/witness/lease"}
+var pure = []string{"acquisition/tag", "acquisition/plan", "acquisition/schedule", "acquisition/script", "alarms", "history/block", "redundancy/role", "redundancy/wire", "redundancy/witness/lease"}
 
 var impureImports = map[string]string{
 	"log": "return events instead", "log/slog": "return events instead", "sync": "the owner serialises calls",

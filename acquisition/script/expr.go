@@ -1,0 +1,161 @@
+package script
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"scada/acquisition/tag"
+)
+
+// errBlind ends an expression that needs the value of a tag that has none.
+var errBlind = errors.New("an input is bad")
+
+// Expr is the expression of a calculated tag. It is used by one goroutine at a time.
+//
+// tag('name') is the value of a tag and makes the result depend on its quality: the result has the worst quality of the
+// tags read this way, and none at all while one of them is bad. sample('name') gives value, quality, good, uncertain,
+// bad and time of a tag without that: who uses it decides about the quality himself.
+type Expr struct {
+	name   string
+	inputs []string
+	thread *starlark.Thread
+	calc   starlark.Value
+
+	// of the evaluation under way
+	read    func(name string) tag.Sample
+	quality tag.Quality
+	newest  int64
+}
+
+// NewExpr compiles an expression. The names of the tags must stand in it literally, so that what it depends on is known.
+func NewExpr(name, source string) (*Expr, error) {
+	if len(source) > MaxExpressionBytes {
+		return nil, &Error{File: name, Message: fmt.Sprintf("an expression of %d bytes, the limit is %d", len(source), MaxExpressionBytes)}
+	}
+	parsed, err := dialect.ParseExpr(name, source, 0)
+	if err != nil {
+		return nil, located(name, err)
+	}
+	e := &Expr{name: name, thread: &starlark.Thread{Name: name}}
+	if e.inputs, err = inputsOf(name, parsed); err != nil {
+		return nil, err
+	}
+	env := common()
+	env["tag"] = starlark.NewBuiltin("tag", e.tag)
+	env["sample"] = starlark.NewBuiltin("sample", e.sample)
+	budget(e.thread)
+	if e.calc, err = starlark.ExprFuncOptions(dialect, name, source, env); err != nil {
+		return nil, located(name, err)
+	}
+	return e, nil
+}
+
+// inputsOf lists the tags an expression names, in order.
+func inputsOf(file string, e syntax.Expr) (names []string, err error) {
+	syntax.Walk(e, func(n syntax.Node) bool {
+		call, ok := n.(*syntax.CallExpr)
+		if !ok || err != nil {
+			return err == nil
+		}
+		fn, ok := call.Fn.(*syntax.Ident)
+		if !ok || (fn.Name != "tag" && fn.Name != "sample") {
+			return true
+		}
+		start, _ := call.Span()
+		wrong := &Error{File: file, Line: int(start.Line), Column: int(start.Col), Message: fn.Name + " needs the name of one tag, in quotes"}
+		if len(call.Args) != 1 {
+			err = wrong
+			return false
+		}
+		literal, ok := call.Args[0].(*syntax.Literal)
+		if name, text := literalText(literal); ok && text {
+			names = append(names, name)
+			return true
+		}
+		err = wrong
+		return false
+	})
+	slices.Sort(names)
+	return slices.Compact(names), err
+}
+
+func literalText(l *syntax.Literal) (string, bool) {
+	if l == nil {
+		return "", false
+	}
+	s, ok := l.Value.(string)
+	return s, ok && l.Token == syntax.STRING
+}
+
+// Inputs are the names of the tags the expression reads, in order.
+func (e *Expr) Inputs() []string { return e.inputs }
+
+// Eval computes the expression as a value of type t. read returns the present sample of an input. The time of the result
+// is that of the newest input, 0 if there is none. An error tells why the result is bad; a bad input is not an error.
+func (e *Expr) Eval(t tag.Type, read func(name string) tag.Sample) (tag.Sample, error) {
+	e.read, e.quality, e.newest = read, tag.Good, 0
+	defer func() { e.read = nil }()
+	budget(e.thread)
+	v, err := starlark.Call(e.thread, e.calc, nil, nil)
+	if errors.Is(err, errBlind) {
+		return tag.Sample{Time: e.newest, Quality: e.quality}, nil
+	}
+	if err != nil {
+		return tag.Sample{Time: e.newest, Quality: qualityOf(err)}, located(e.name, err)
+	}
+	if v == starlark.None {
+		return tag.Sample{Time: e.newest, Quality: worse(tag.BadNoData, e.quality)}, nil
+	}
+	value, err := toTag(v, t)
+	if err != nil {
+		return tag.Sample{Time: e.newest, Quality: tag.BadOutOfRange}, &Error{File: e.name, Message: err.Error()}
+	}
+	return tag.Sample{Value: value, Time: e.newest, Quality: e.quality}, nil
+}
+
+// qualityOf tells a division by nothing, which passes, from an expression that cannot be right.
+func qualityOf(err error) tag.Quality {
+	if strings.Contains(err.Error(), "division by zero") || strings.Contains(err.Error(), "modulo by zero") {
+		return tag.BadOutOfRange
+	}
+	return tag.BadConfigurationError
+}
+
+func (e *Expr) input(fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (tag.Sample, error) {
+	var name string
+	if err := starlark.UnpackPositionalArgs(fn.Name(), args, kwargs, 1, &name); err != nil {
+		return tag.Sample{}, err
+	}
+	if e.read == nil || !slices.Contains(e.inputs, name) {
+		return tag.Sample{}, fmt.Errorf("tag %q is not an input", name)
+	}
+	s := e.read(name)
+	e.newest = max(e.newest, s.Time)
+	return s, nil
+}
+
+func (e *Expr) tag(_ *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	s, err := e.input(fn, args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	e.quality = worse(e.quality, s.Quality)
+	if s.Quality.IsBad() || s.Value.IsNone() {
+		e.quality = worse(e.quality, tag.BadNoData)
+		return nil, errBlind
+	}
+	return fromTag(s.Value), nil
+}
+
+func (e *Expr) sample(_ *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	s, err := e.input(fn, args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	return sampleValue{s}, nil
+}
