@@ -253,6 +253,8 @@ type AreaStatus struct {
 	// Switching names the step of a planned switch under way.
 	Switching string
 	Mirror    MirrorStatus
+	// Switch is the record of how this node last became active, nil when it has not been since it started.
+	Switch *Switch
 }
 
 // MirrorStatus is how far the stream of an area has come. On a standby it is its own position; on an active that of

@@ -101,6 +101,10 @@ func (a *area) status(now time.Duration) AreaStatus {
 	if a.cfg.Primary == a.n.cfg.Self {
 		s.Designation = "primary"
 	}
+	if a.last != nil {
+		record := *a.last
+		s.Switch = &record
+	}
 	if r != role.Active {
 		m := a.mirror
 		s.Mirror = MirrorStatus{Connected: m.synced, Epoch: m.epoch, AppliedSeq: m.applied, DurableSeq: m.durable, Lag: m.lag}

@@ -95,6 +95,8 @@ func roleCommand(verb string) endpoint {
 			return nil, api.NewProblem(api.CodeBadRequest, "the path says %s, the body %s", verb, cmd.Verb)
 		case cmd.Force && verb != api.VerbTake, cmd.On && verb != api.VerbMaintenance:
 			return nil, api.NewProblem(api.CodeBadRequest, "force is for take, on for maintenance")
+		case cmd.To != "" && verb != api.VerbSwitch:
+			return nil, api.NewProblem(api.CodeBadRequest, "to is for switch")
 		case len(cmd.Reason) > maxText:
 			return nil, api.NewProblem(api.CodeBadRequest, "the reason has at most %d bytes", maxText)
 		case cmd.Area != "" && !s.knowsArea(cmd.Area):

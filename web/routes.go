@@ -91,9 +91,9 @@ func roleRoutes() []route {
 			summary: "Roles, readiness and paths of both nodes"},
 	}
 	for _, v := range []struct{ verb, about string }{
-		{api.VerbSwitch, "Planned switch to the other node"},
+		{api.VerbSwitch, "Planned switch to the other node, or to the node named"},
 		{api.VerbTake, "Become active here; force although the other node may be active"},
-		{api.VerbRelease, "Give the role to the other node and stay standby"},
+		{api.VerbRelease, "Give the choice of the active node back to the automatic"},
 		{api.VerbDrill, "Planned switch there and back, with its record"},
 		{api.VerbMaintenance, "Take this node out of the pair, or back in"},
 	} {

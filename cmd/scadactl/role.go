@@ -21,9 +21,9 @@ func (a *app) roleCommand() *cobra.Command {
 			return a.print(roleTable(p))
 		})}
 	for _, v := range []struct{ verb, short string }{
-		{api.VerbSwitch, "Planned switch to the other node"},
+		{api.VerbSwitch, "Planned switch to the other node, or to the one of --to"},
 		{api.VerbTake, "Make the node asked active; name it with --server"},
-		{api.VerbRelease, "Make the node asked give its role to the other; name it with --server"},
+		{api.VerbRelease, "Give the choice of the active node back to the automatic, after a switch or a take"},
 		{api.VerbDrill, "Switch there and back and show the record"},
 	} {
 		show.AddCommand(a.roleVerb(v.verb, v.short))
@@ -39,7 +39,10 @@ func (a *app) roleVerb(verb, short string) *cobra.Command {
 	cmd := &cobra.Command{Use: verb, Short: short, Args: cobra.NoArgs}
 	cmd.Flags().StringVar(&in.Area, "area", "", "one area instead of all")
 	cmd.Flags().StringVar(&in.Reason, "reason", "", "for the journal")
-	if verb == api.VerbTake {
+	switch verb {
+	case api.VerbSwitch:
+		cmd.Flags().StringVar(&in.To, "to", "", "the node that shall be active; areas it has already stay")
+	case api.VerbTake:
 		cmd.Flags().BoolVar(&in.Force, "force", false, "although the other node may be active")
 	}
 	do := a.ask(func(ctx context.Context, c *api.Client, _ *cobra.Command, args []string) error {
@@ -79,30 +82,55 @@ func roleTable(p api.Pair) table {
 			if !n.Reachable && duty != "" { // what it last said is no news of what it is now
 				duty, confirmed = "unknown, was "+duty, "?"
 			}
-			t.add(n.Node, n.Designation, yes(n.Reachable), ar.Area, duty, fmt.Sprint(ar.Epoch), confirmed, when(&ar.Since), strings.Join(paths, ", "),
+			designation := n.Designation
+			if ar.Designation != "" {
+				designation = ar.Designation
+			}
+			t.add(n.Node, designation, yes(n.Reachable), ar.Area, duty, fmt.Sprint(ar.Epoch), confirmed, when(&ar.Since), strings.Join(paths, ", "),
 				fmt.Sprint(n.Mirror.LagMs), fmt.Sprint(n.Backfill.Remaining), fmt.Sprint(n.Score), n.Version, ar.Reason)
 		}
 	}
-	ready, why := len(p.Nodes) > 0, ""
+	t.foot = append(t.foot, "")
+	t.foot = append(t.foot, readiness(p)...)
+	records := p.Switches
+	if len(records) == 0 && p.LastSwitch != nil { // a server that tells only the newest
+		records = []api.Switch{*p.LastSwitch}
+	}
+	for _, s := range records {
+		t.foot = append(t.foot, switchLine(s))
+	}
+	return t
+}
+
+// readiness is the line that counts, with what is in the way and what is wrong.
+func readiness(p api.Pair) []string {
+	ready := len(p.Nodes) > 0
+	var why []string
 	for _, n := range p.Nodes {
 		ready = ready && n.Ready
 		for _, reason := range n.NotReady {
-			why += fmt.Sprintf("\n  %s: %s", n.Node, reason)
+			why = append(why, fmt.Sprintf("  %s: %s", n.Node, reason))
+		}
+		if len(n.Faults) > 0 {
+			why = append(why, fmt.Sprintf("  %s: score %d: %s", n.Node, n.Score, strings.Join(n.Faults, "; ")))
 		}
 	}
-	t.foot = append(t.foot, "", "FAILOVER READY: "+yes(ready))
-	if why != "" {
-		t.foot = append(t.foot, strings.Split(why, "\n")[1:]...)
+	return append([]string{"FAILOVER READY: " + yes(ready)}, why...)
+}
+
+func switchLine(s api.Switch) string {
+	from := ""
+	if s.From != "" {
+		from = " from " + s.From
 	}
-	if s := p.LastSwitch; s != nil {
-		from := ""
-		if s.From != "" { // the first start came from nowhere
-			from = " from " + s.From
+	line := fmt.Sprintf("last switch: %s%s to %s at %s (%s: %s), detected in %d ms, active in %d ms, first value in %d ms, %d slots missed, %d duplicates",
+		s.Area, from, s.To, s.At.UTC().Format(time.RFC3339), s.Kind, s.Reason, s.DetectMs, s.ActivateMs, s.FirstValueMs, s.MissedSlots, s.Duplicates)
+	for _, d := range s.Devices {
+		if d.Error != "" {
+			line += fmt.Sprintf(", no value of %s", d.Device)
 		}
-		t.foot = append(t.foot, fmt.Sprintf("last switch: %s%s to %s at %s (%s: %s), detected in %d ms, active in %d ms, first value in %d ms, %d slots missed, %d duplicates",
-			s.Area, from, s.To, s.At.UTC().Format(time.RFC3339), s.Kind, s.Reason, s.DetectMs, s.ActivateMs, s.FirstValueMs, s.MissedSlots, s.Duplicates))
 	}
-	return t
+	return line
 }
 
 func roleResultTable(r api.RoleResult) table {

@@ -7,6 +7,8 @@ type Pair struct {
 	Nodes []Node `json:"nodes"`
 	// LastSwitch is the record of the newest change of the active node, null when there was none.
 	LastSwitch *Switch `json:"last_switch"`
+	// Switches are the newest records of the areas, one for each that ever changed its node.
+	Switches []Switch `json:"switches,omitempty"`
 }
 
 // Find returns the node with the given name.
@@ -40,7 +42,8 @@ type Node struct {
 	Areas        []Area   `json:"areas"`
 	Ready        bool     `json:"failover_ready"`
 	NotReady     []string `json:"not_ready"`
-	Score        int      `json:"score"` // sum of the weights of what is wrong; 0 is healthy
+	Score        int      `json:"score"`            // sum of the weights of what is wrong; 0 is healthy
+	Faults       []string `json:"faults,omitempty"` // what the score is made of
 	Paths        []Path   `json:"paths"`
 	Mirror       Mirror   `json:"mirror"`
 	Backfill     Backfill `json:"backfill"`
@@ -56,6 +59,12 @@ func (n Node) Area(name string) (Area, bool) {
 	return Area{}, false
 }
 
+// The designations of a node, as configured.
+const (
+	DesignatedPrimary = "primary"
+	DesignatedStandby = "standby"
+)
+
 // The roles a node can have in an area.
 const (
 	RoleActive      = "active"
@@ -67,12 +76,14 @@ const (
 
 // Area is what a node does in one area.
 type Area struct {
-	Area      string    `json:"area"`
-	Role      string    `json:"role"`
-	Epoch     uint64    `json:"epoch"`
-	Confirmed bool      `json:"confirmed"`
-	Since     time.Time `json:"since"`
-	Reason    string    `json:"reason"`
+	Area string `json:"area"`
+	// Designation is primary or standby for this area: with crossed areas a node is both.
+	Designation string    `json:"designation,omitempty"`
+	Role        string    `json:"role"`
+	Epoch       uint64    `json:"epoch"`
+	Confirmed   bool      `json:"confirmed"`
+	Since       time.Time `json:"since"`
+	Reason      string    `json:"reason"`
 }
 
 // Path is one network path between the nodes.
@@ -102,13 +113,23 @@ type Switch struct {
 	From         string    `json:"from"`
 	To           string    `json:"to"`
 	At           time.Time `json:"at"`
-	Kind         string    `json:"kind"` // fault, planned, hand-back or drill
+	Kind         string    `json:"kind"` // fault, planned, hand-back, drill or health
 	Reason       string    `json:"reason"`
 	DetectMs     int64     `json:"detect_ms"`
 	ActivateMs   int64     `json:"activate_ms"`
 	FirstValueMs int64     `json:"first_value_ms"`
 	MissedSlots  int64     `json:"missed_slots"`
 	Duplicates   int64     `json:"duplicates"`
+	Epoch        uint64    `json:"epoch,omitempty"` // of the term that began
+	// Devices is when each device had delivered its first values.
+	Devices []SwitchDevice `json:"devices,omitempty"`
+}
+
+// SwitchDevice is one device in the record of a switch.
+type SwitchDevice struct {
+	Device       string `json:"device"`
+	FirstValueMs int64  `json:"first_value_ms"`
+	Error        string `json:"error,omitempty"` // why there were none: the switch did not wait for it
 }
 
 // The verbs of a role command, the last part of POST /api/v1/role/….
@@ -124,6 +145,7 @@ const (
 type RoleCommand struct {
 	Verb   string `json:"verb,omitempty"` // set by the server from the path
 	Area   string `json:"area,omitempty"` // empty: every area
+	To     string `json:"to,omitempty"`   // switch only: the node that shall be active; areas it has already stay
 	Reason string `json:"reason,omitempty"`
 	Force  bool   `json:"force,omitempty"` // take only: although the other node may be active
 	On     bool   `json:"on,omitempty"`    // maintenance only

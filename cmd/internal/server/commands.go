@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"scada/acquisition"
@@ -293,129 +292,6 @@ func alarmKind(cmd api.AlarmCommand) alarms.CommandKind {
 		api.AlarmUnshelve: alarms.CommandUnshelve, api.AlarmComment: alarms.CommandComment, api.AlarmOOS: alarms.CommandOOS,
 		api.AlarmRTS: alarms.CommandRTS,
 	}[cmd.Command]
-}
-
-// roleCommand changes roles, area by area.
-func (s *Server) roleCommand(ctx context.Context, by web.Actor, cmd api.RoleCommand) (api.RoleResult, error) {
-	names := []string{cmd.Area}
-	if cmd.Area == "" {
-		names = s.areaNames
-	}
-	reason := by.User + ": " + cmd.Verb
-	if cmd.Reason != "" {
-		reason = by.User + ": " + cmd.Reason
-	}
-	began := time.Now()
-	for _, name := range names {
-		e := s.newEntry(journal.ClassRole, cmd.Verb, name, s.nodeName, by.User, cmd.Reason)
-		err := s.roleVerb(ctx, name, reason, cmd)
-		e.Result = "done"
-		if err != nil {
-			e.Result, e.Message = "refused", joinText(e.Message, err.Error())
-		}
-		s.areas[name].record(e)
-		if err != nil {
-			return api.RoleResult{}, roleProblem(err)
-		}
-	}
-	res := api.RoleResult{Result: "done"}
-	if cmd.Verb == api.VerbSwitch || cmd.Verb == api.VerbDrill {
-		res.Switch = s.switchSince(ctx, began)
-	}
-	return res, nil
-}
-
-// switchSince waits for the complete record of a switch: it is made on the new active, and gets here with a heartbeat.
-func (s *Server) switchSince(ctx context.Context, began time.Time) *api.Switch {
-	for {
-		sw := s.pair.Status().LastSwitch
-		if sw != nil && sw.At.After(began.Add(-time.Second)) && sw.FirstValue > 0 {
-			return switchJSON(sw)
-		}
-		if ctx.Err() != nil || time.Since(began) > 5*settleWithin {
-			return nil
-		}
-		time.Sleep(settleEvery)
-	}
-}
-
-func (s *Server) roleVerb(ctx context.Context, area, reason string, cmd api.RoleCommand) error {
-	switch cmd.Verb {
-	case api.VerbSwitch:
-		return betweenWrites(ctx, func() error { return s.pair.Switch(ctx, area, reason) })
-	case api.VerbTake:
-		if !cmd.Force {
-			return fmt.Errorf("%w: taking a role from a node that may be active needs force", redundancy.ErrRefused)
-		}
-		return s.pair.Take(area, reason)
-	case api.VerbRelease:
-		return s.pair.Release(area, reason)
-	case api.VerbMaintenance:
-		return s.pair.Maintenance(area, cmd.On, reason)
-	case api.VerbDrill:
-		return s.drill(ctx, area, reason)
-	}
-	return fmt.Errorf("%w: unknown verb %q", redundancy.ErrRefused, cmd.Verb)
-}
-
-const (
-	busyText  = "device writes are under way"
-	busyWait  = 5 * time.Second // how long an operator's switch waits for a moment without one
-	busyRetry = 50 * time.Millisecond
-)
-
-// betweenWrites gives an order that is refused because of a write under way again until it falls between two writes.
-func betweenWrites(ctx context.Context, order func() error) error {
-	limit := time.Now().Add(busyWait)
-	for {
-		err := order()
-		if err == nil || !errors.Is(err, redundancy.ErrRefused) || !strings.Contains(err.Error(), busyText) || time.Now().After(limit) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(busyRetry):
-		}
-	}
-}
-
-// drillPause is how long the other node acts in a drill: long enough for its first values and a look at the record.
-const drillPause = 3 * time.Second
-
-// drill moves the area to the other node and back.
-func (s *Server) drill(ctx context.Context, area, reason string) error {
-	if err := betweenWrites(ctx, func() error { return s.pair.Drill(ctx, area, reason) }); err != nil {
-		return err
-	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(drillPause):
-	}
-	for {
-		err := s.pair.Drill(ctx, area, reason+", and back")
-		if err == nil || !errors.Is(err, redundancy.ErrRefused) || ctx.Err() != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the area could not be moved back: %w", err)
-		case <-time.After(time.Second):
-		}
-	}
-}
-
-func roleProblem(err error) error {
-	switch {
-	case errors.Is(err, redundancy.ErrRefused):
-		return api.NewProblem(api.CodeNotReady, "%s", err)
-	case errors.Is(err, redundancy.ErrNoPeer), errors.Is(err, redundancy.ErrNotActive):
-		return api.NewProblem(api.CodeNotActive, "%s", err)
-	case errors.Is(err, redundancy.ErrUnknownArea):
-		return api.NewProblem(api.CodeNotFound, "%s", err)
-	}
-	return err
 }
 
 // isStandby reports whether this node mirrors the area now.

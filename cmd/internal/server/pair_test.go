@@ -43,11 +43,15 @@ alarms:
     - {id: slow, tag: level, type: level, limits: {Hi: 80}, on_delay: 20, priority: 3}
 `
 
+// bankSize is how many registers the controller has, with those of a witness.
+const bankSize = 64
+
 // world is a pair, a controller and the networks between them, inside a bubble.
 type world struct {
 	t    *testing.T
 	net  *memnet.Network
-	bank *plc.Memory
+	bank *plc.Memory // of unit 1
+	more *plc.Memory // of unit 2, where a plant has one
 	cfg  *config.Config
 	node map[string]*Server
 	stop map[string]func() error
@@ -71,9 +75,9 @@ func newWorldOf(t *testing.T, plant string, res func(node string, c config.Resou
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, resource: res, net: memnet.New(), bank: plc.NewMemory(10), cfg: cfg, node: map[string]*Server{}, stop: map[string]func() error{}}
+	w := &world{t: t, resource: res, net: memnet.New(), bank: plc.NewMemory(bankSize), more: plc.NewMemory(bankSize), cfg: cfg, node: map[string]*Server{}, stop: map[string]func() error{}}
 	device := plc.New(plc.Options{
-		Name: "plc", Address: "10.0.3.3:502", Units: map[uint8]plc.Unit{1: {Device: "plc", Bank: w.bank}}, Latency: time.Millisecond,
+		Name: "plc", Address: "10.0.3.3:502", Units: map[uint8]plc.Unit{1: {Device: "plc", Bank: w.bank}, 2: {Device: "plc2", Bank: w.more}}, Latency: time.Millisecond,
 		Listen: w.net.Host("field").Listen,
 	})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -92,6 +96,7 @@ func (w *world) count(ctx context.Context) {
 	defer tick.Stop()
 	for n := uint16(0); ; n++ {
 		w.bank.Set(plc.HoldingRegisters, 0, n)
+		w.more.Set(plc.HoldingRegisters, 0, n)
 		select {
 		case <-ctx.Done():
 			return
@@ -192,7 +197,8 @@ func (w *world) counts(name string) func() error {
 
 func (w *world) alarm(name, id, want string) func() error {
 	return func() error {
-		list := w.node[name].areas["main"].conditions(alarms.Filter{Condition: id})
+		area, _ := w.node[name].alarmArea(id)
+		list := w.node[name].areas[area].conditions(alarms.Filter{Condition: id})
 		if len(list) != 1 {
 			return fmt.Errorf("%d conditions %s", len(list), id)
 		}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"scada/acquisition"
+	"scada/acquisition/calc"
 	"scada/acquisition/live"
 	"scada/acquisition/modbus"
 	"scada/acquisition/opcua"
@@ -73,6 +74,7 @@ type Server struct {
 	entryFeed   *web.Feed[api.JournalEntry]
 	agreed      *agreement
 	vigil       *vigil
+	switches    *switches
 
 	areas     map[string]*area
 	areaNames []string
@@ -157,6 +159,7 @@ func (s *Server) openArchives(node config.Node) error {
 	s.journal = j
 	s.onStop("journal", func(context.Context) error { return j.Close() })
 	s.agreed = openAgreement(node.Data)
+	s.switches = openSwitches(s, node.Data)
 	return nil
 }
 
@@ -250,6 +253,7 @@ func (s *Server) buildArea(name string, opts Options, node config.Node) (*area, 
 
 // firstGood completes the record of the switch-over: every device has delivered its first values, or does not answer.
 func (s *Server) firstGood(area string, f acquisition.FirstGood) {
+	s.switches.firstGood(area, f)
 	s.pair.FirstValue(area, lastGood(f))
 	took := make([]any, 0, 2*len(f.Devices))
 	for _, d := range f.Devices {
@@ -315,6 +319,14 @@ func (s *Server) sources(area string, opts Options, node config.Node) ([]acquisi
 		}
 		if d.Modbus != nil {
 			buses = append(buses, *d.Modbus)
+			continue
+		}
+		if d.OPCUA == nil {
+			src, err := calc.New(calc.Options{Device: d.Name, Tags: d.Calculated, Live: s.live, Lookup: s.cfg.Lookup, Logger: s.log.With("component", "calculated")})
+			if err != nil {
+				return nil, fmt.Errorf("calculated tags of area %s: %w", area, err)
+			}
+			sources = append(sources, src)
 			continue
 		}
 		src, err := s.uaSource(*d.OPCUA, opts, node)
@@ -437,6 +449,7 @@ func (s *Server) start(opts Options, node config.Node) error {
 	s.spawn("retention of the journal", s.pruneJournal)
 	s.spawn("vigil", s.vigil.run)
 	s.spawn("health", s.watchHealth)
+	s.spawn("records of switches", s.switches.run)
 	s.keepLink(opts.Dial)
 	s.spawn("pair", s.pair.Run)
 	if node.OPCUA != "" {
@@ -480,12 +493,4 @@ func (s *Server) uaSource(d opcua.Device, opts Options, node config.Node) (acqui
 		o.Identity, o.TrustDir = identity, dir
 	}
 	return opcua.New(d, o)
-}
-
-// designation is what a node is configured as: the primary of the first area, or its standby.
-func (s *Server) designation(node string) string {
-	if s.cfg.Areas[0].Primary == node {
-		return "primary"
-	}
-	return "standby"
 }

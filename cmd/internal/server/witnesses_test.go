@@ -1,48 +1,20 @@
 package server
 
 import (
-	"context"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"scada/cmd/internal/config"
 	"scada/redundancy/role"
-	"scada/redundancy/witness"
-	"scada/simulators/memnet"
-	"scada/simulators/plc"
 )
 
 // newWitnessWorld is a pair that asks its controller.
 func newWitnessWorld(t *testing.T) *world {
 	t.Helper()
-	const register = 20
-	path := filepath.Join(t.TempDir(), "plant.yaml")
 	plant := strings.Replace(bubblePlant, "{hold_off: 3s}",
 		`{hold_off: 3s, failback: manual, witnesses: [{modbus: {endpoint: "tcp://10.0.3.3:502", unit: 1, register: 20}}]}`, 1)
-	if err := os.WriteFile(path, []byte(plant), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cfg, err := config.Load(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &world{t: t, net: memnet.New(), bank: plc.NewMemory(register + witness.Registers), cfg: cfg, node: map[string]*Server{}, stop: map[string]func() error{}}
-	device := plc.New(plc.Options{
-		Name: "plc", Address: "10.0.3.3:502", Units: map[uint8]plc.Unit{1: {Device: "plc", Bank: w.bank}}, Latency: time.Millisecond,
-		Listen: w.net.Host("field").Listen,
-	})
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- device.Run(ctx) }()
-	go w.count(ctx)
-	w.stop["field"] = func() error { cancel(); return <-done }
-	w.start("a")
-	w.start("b")
-	return w
+	return newWorldOf(t, plant, nil)
 }
 
 // watch lets time pass and holds that never both nodes may write.
