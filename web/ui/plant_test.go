@@ -213,10 +213,16 @@ func (n *node) Role() api.Pair {
 }
 
 func (n *node) RoleCommand(_ context.Context, by web.Actor, cmd api.RoleCommand) (api.RoleResult, error) {
-	if cmd.Verb != api.VerbSwitch {
+	other := map[string]string{"a": "b", "b": "a"}
+	switch cmd.Verb {
+	case api.VerbSwitch:
+		n.become(other[n.active], "planned", cmd.Reason)
+	case api.VerbDrill:
+		n.become(other[n.active], "drill", cmd.Reason)
+		n.become(other[n.active], "drill", cmd.Reason+", and back")
+	default:
 		return api.RoleResult{}, api.NewProblem(api.CodeNotReady, "not in this test")
 	}
-	n.become(map[string]string{"a": "b", "b": "a"}[n.active], "planned", cmd.Reason)
 	return api.RoleResult{Result: "done"}, nil
 }
 
@@ -227,7 +233,17 @@ func (n *node) JournalFeed() *web.Feed[api.JournalEntry] { return n.noted }
 func (n *node) Audit(e web.AuditEvent) {
 	n.note(api.JournalEntry{Kind: "session", Event: e.Event, User: e.Actor.User, Node: n.name})
 }
-func (n *node) KPI(context.Context, time.Time, time.Time) (api.KPI, error) { return api.KPI{}, nil }
+
+// KPI invents a report with a flood in it.
+func (n *node) KPI(_ context.Context, from, to time.Time) (api.KPI, error) {
+	k := api.KPI{From: from, To: to, Alarms: 71, Per10MinAverage: 1.48, Per10MinPeak: 14, FloodCount: 1, FloodPercent: 2.1, TopPercent: 63, AckMedianS: 41, AckP95S: 207,
+		ByPriority: map[string]int{"critical": 3, "high": 11, "medium": 40, "low": 17}, Chattering: []api.AlarmCount{{ID: "wells/well2/door.discrete"}},
+		Top: []api.AlarmCount{{ID: "wells/well2/door.discrete", Count: 22}, {ID: "treatment/chlorine/value.level", Count: 14}, {ID: "intake/pump2/trip.discrete", Count: 9}}, Unacknowledged: 3, ActiveNow: 3, ShelvedNow: 1}
+	for i := 0; from.Add(time.Duration(i) * 10 * time.Minute).Before(to); i++ {
+		k.Per10MinSeries = append(k.Per10MinSeries, api.RatePoint{Time: from.Add(time.Duration(i) * 10 * time.Minute), Count: []int{0, 1, 0, 2, 1, 14, 6, 3, 0, 0, 1}[i%11]})
+	}
+	return k, nil
+}
 
 func (n *node) WriteTag(_ context.Context, by web.Actor, w web.Write) (api.WriteResult, error) {
 	n.mu.Lock()

@@ -7,6 +7,7 @@ import { probe } from "./core/probe";
 import "./pages/alarms";
 import "./pages/devices";
 import "./pages/journal";
+import "./pages/kpi";
 import "./pages/mimic";
 import "./pages/overview";
 import "./pages/redundancy";

@@ -8,6 +8,7 @@ import { age, count, decimals, duration, fixed, instant, latency, rounded } from
 import { Failure, Http } from "../src/core/http";
 import { preferred, translator, word } from "../src/core/i18n";
 import { messages } from "../src/core/messages";
+import { known, said } from "../src/core/sentences";
 
 test("every sentence exists in both languages with the same places to fill", () => {
   const places = (s: string): string[] => [...s.matchAll(/\{(\w+)\}/g)].map((m) => m[1]!).sort();
@@ -19,7 +20,7 @@ test("every sentence exists in both languages with the same places to fill", () 
 
 test("Chinese sentences are Chinese", () => {
   const same = Object.entries(messages).filter(([, m]) => !/[\u4e00-\u9fff]/.test(m.zh)).map(([k]) => k);
-  assert.deepEqual(same.sort(), ["alarm.refused", "tag.count"], "nothing but places and signs");
+  assert.deepEqual(same.sort(), ["alarm.refused", "code.text", "tag.count"], "nothing but places and signs");
 });
 
 test("words of the server are translated when known and shown as they are when not", () => {
@@ -90,4 +91,29 @@ test("a failure carries the server's code, and no answer is status 0", async () 
   await assert.rejects(refusing.call("http://a", "POST", "/role/switch", {}), (e: unknown) => e instanceof Failure && e.status === 409 && e.code === "not_ready" && e.message === "why");
   const dead = new Http("http://a", () => Promise.reject(new TypeError("failed")));
   await assert.rejects(dead.call("http://a", "GET", "/tags"), (e: unknown) => e instanceof Failure && e.status === 0);
+});
+
+test("what a node says is said in Chinese, with reasons within reasons", () => {
+  const t = translator("zh");
+  assert.equal(said("zh", t, "b missed 5 heartbeats on every path"), "b 在所有通道上丢失 5 次心跳");
+  assert.equal(said("zh", t, "planned switch to b begins: maintenance of a"), "开始切换到 b（计划切换）：maintenance of a");
+  assert.equal(said("zh", t, "device writes are released: b answers as standby"), "设备写入已恢复：b 应答，角色为备用");
+  assert.equal(said("zh", t, "the switch failed, taking the area back: b was not prepared within 2s"), "切换失败，收回主用：b 未能在 2s 内就绪");
+  assert.equal(said("zh", t, "something new"), "something new");
+  assert.equal(said("en", t, "the node starts"), "the node starts");
+});
+
+test("every sentence of the nodes is matched by its own pattern, and both languages have the same places", () => {
+  const t = translator("zh");
+  const places = (s: string): string[] => [...s.matchAll(/\{(\w+)\}/g)].map((m) => m[1]!).sort();
+  for (const [en, zh] of known) {
+    assert.deepEqual(places(zh), places(en), en);
+    const filled = en.replace(/\{\w+\}/g, "x1");
+    assert.equal(said("zh", t, filled), zh.replace(/\{\w+\}/g, "x1"), en);
+  }
+});
+
+test("a hostile sentence does not hold the page up", () => {
+  const t = translator("zh");
+  for (const s of ["a: ".repeat(160), "x".repeat(499), "both nodes were active: ".repeat(20), "; ".repeat(250)]) assert.equal(typeof said("zh", t, s), "string");
 });

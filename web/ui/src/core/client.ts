@@ -80,8 +80,8 @@ export class Client {
   }
 
   /** call sends a request to the server in use. */
-  call<T>(method: string, path: string, body?: unknown): Promise<T> {
-    return this.http.call<T>(this.link.origin, method, path, body);
+  call<T>(method: string, path: string, body?: unknown, limitMs?: number): Promise<T> {
+    return this.http.call<T>(this.link.origin, method, path, body, limitMs);
   }
 
   /** begin finds out whether somebody is signed in, and if so connects. */

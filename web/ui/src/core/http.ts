@@ -37,11 +37,11 @@ export class Http {
   }
 
   /** call sends a request to a server and returns the decoded answer. */
-  async call<T>(origin: string, method: string, path: string, body?: unknown): Promise<T> {
-    let answer = await this.send(origin, method, path, body);
+  async call<T>(origin: string, method: string, path: string, body?: unknown, limitMs = requestMs): Promise<T> {
+    let answer = await this.send(origin, method, path, body, true, limitMs);
     // 401 says that nothing was done, so sending again after the exchange repeats nothing.
     if (answer.status === 401 && this.ticket !== "" && path !== "/session" && (await this.exchange(origin))) {
-      answer = await this.send(origin, method, path, body);
+      answer = await this.send(origin, method, path, body, true, limitMs);
     }
     if (!answer.ok) throw await failure(answer);
     return (answer.status === 204 ? undefined : await answer.json()) as T;
@@ -55,7 +55,7 @@ export class Http {
     return session.token !== undefined;
   }
 
-  private async send(origin: string, method: string, path: string, body: unknown, bearer = true): Promise<Response> {
+  private async send(origin: string, method: string, path: string, body: unknown, bearer = true, limitMs = requestMs): Promise<Response> {
     const headers: Record<string, string> = {};
     if (body !== undefined) headers["Content-Type"] = "application/json";
     const token = this.tokens.get(origin);
@@ -67,7 +67,7 @@ export class Http {
         body: body === undefined ? null : JSON.stringify(body),
         credentials: origin === this.home ? "same-origin" : "omit",
         cache: "no-store",
-        signal: AbortSignal.timeout(requestMs),
+        signal: AbortSignal.timeout(limitMs),
       });
     } catch (e) {
       throw new Failure(0, "unreachable", e instanceof Error ? e.message : String(e));

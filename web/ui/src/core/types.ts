@@ -38,7 +38,7 @@ export interface Switch {
   from: string;
   to: string;
   at: string;
-  kind: "fault" | "planned" | "hand-back" | "drill";
+  kind: "start" | "fault" | "planned" | "hand-back" | "drill" | "health";
   reason: string;
   detect_ms: number;
   activate_ms: number;
@@ -195,4 +195,33 @@ export interface Problem {
   status: number;
   code: string;
   detail?: string;
+}
+
+export interface AlarmCount {
+  id: string;
+  count: number;
+}
+
+export interface Kpi {
+  from: string;
+  to: string;
+  alarms: number;
+  per_10min_average: number;
+  per_10min_peak: number;
+  flood_count: number;
+  flood_percent: number;
+  chattering: AlarmCount[] | null;
+  fleeting: AlarmCount[] | null;
+  stale: AlarmCount[] | null;
+  top: AlarmCount[] | null;
+  by_priority: Record<string, number> | null;
+  unacknowledged: number;
+  ack_median_s: number;
+  ack_p95_s: number;
+  per_10min: { time: string; count: number }[] | null;
+  top_percent: number;
+  active_now: number;
+  shelved_now: number;
+  out_of_service_now: number;
+  suppressed_now: number;
 }

@@ -11,6 +11,7 @@ import { ask } from "../parts/ask";
 import { alarmText, numberText, priority } from "../parts/bits";
 import { client, every, Part, settings } from "../parts/context";
 import { here } from "../parts/routes";
+import { failureText } from "../parts/say";
 
 type Show = "open" | "unacked" | "overlaid" | "all";
 
@@ -110,7 +111,7 @@ export class Alarms extends Part {
       await this.send(ids, comment);
       this.error = "";
     } catch (e) {
-      this.error = e instanceof Error ? e.message : String(e);
+      this.error = failureText(e);
     }
     this.requestUpdate();
   };

@@ -5,6 +5,7 @@ import { age, count, instant, latency, stamp } from "../core/format";
 import { word } from "../core/i18n";
 import type { Device } from "../core/types";
 import { client, every, Part, settings } from "../parts/context";
+import { deviceSheet } from "../parts/devicesheet";
 
 const abnormal = new Set(["connecting", "disconnected"]);
 
@@ -23,8 +24,8 @@ export class Devices extends Part {
       <div class="scroll" tabindex="0" role="region" aria-label=${t("page.devices")}>
         <table class="grid" id="device-table">
           <thead><tr>
-            <th>${t("device.name")}</th><th>${t("device.state")}</th><th>${t("device.driver")}</th><th>${t("device.endpoint")}</th><th class="num">${t("device.tags")}</th><th class="num">${t("device.latency")}</th>
-            <th class="num">${t("device.requests")}</th><th class="num">${t("device.errors")}</th><th class="num">${t("device.timeouts")}</th><th class="num">${t("device.overruns")}</th><th class="num">${t("device.reconnects")}</th><th>${t("device.lastError")}</th>
+            <th>${t("device.name")}</th><th>${t("device.state")}</th><th class="wide-col">${t("device.driver")}</th><th>${t("device.endpoint")}</th><th class="num wide-col">${t("device.tags")}</th><th class="num">${t("device.latency")}</th>
+            <th class="num wide-col">${t("device.requests")}</th><th class="num">${t("device.errors")}</th><th class="num">${t("device.timeouts")}</th><th class="num wide-col">${t("device.overruns")}</th><th class="num wide-col">${t("device.reconnects")}</th><th>${t("device.lastError")}</th>
           </tr></thead>
           <tbody>${list.map((d) => this.row(d))}</tbody>
         </table>
@@ -37,17 +38,17 @@ export class Devices extends Part {
     const since = instant(d.since ?? "");
     const errorAt = instant(d.last_error_at);
     return html`<tr data-device=${d.name} data-state=${d.state}>
-      <td>${d.name}</td>
+      <td><button type="button" class="rowlink" @click=${() => deviceSheet(d.name)}>${d.name}</button></td>
       <td class=${abnormal.has(d.state) ? "q-bad" : ""} title=${d.detail ?? ""}>${word(t, "deviceState", d.state)}${Number.isFinite(since) ? html` <span class="quiet">${age(client.serverNow() - since)}</span>` : nothing}</td>
-      <td>${d.driver}</td>
+      <td class="wide-col">${d.driver}</td>
       <td class="code">${d.endpoint}</td>
-      <td class="num">${d.tags}</td>
+      <td class="num wide-col">${d.tags}</td>
       <td class="num">${d.latency_ms > 0 ? latency(d.latency_ms) : "—"}</td>
-      <td class="num">${count(d.requests)}</td>
+      <td class="num wide-col">${count(d.requests)}</td>
       <td class="num">${count(d.errors)}</td>
       <td class="num">${count(d.timeouts)}</td>
-      <td class="num">${count(d.overruns)}</td>
-      <td class="num">${count(d.reconnects)}</td>
+      <td class="num wide-col">${count(d.overruns)}</td>
+      <td class="num wide-col">${count(d.reconnects)}</td>
       <td class="message">${d.last_error ? html`${d.last_error} <span class="quiet code">${Number.isFinite(errorAt) ? stamp(errorAt) : ""}</span>` : nothing}</td>
     </tr>`;
   }

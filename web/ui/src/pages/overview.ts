@@ -10,6 +10,7 @@ import { faceplate } from "../parts/faceplate";
 import { keyFigures } from "../parts/figures";
 import { duty, epochOf, sorted } from "../parts/pair";
 import { link } from "../parts/routes";
+import { say } from "../parts/say";
 
 /** healthyStates are the device states that need no attention on the node that says them. */
 const healthyStates = new Set(["connected", "standby", "probing"]);
@@ -57,7 +58,7 @@ export class Overview extends Part {
   private node(n: Node): TemplateResult {
     const t = settings.t;
     const d = duty(n);
-    return html`<section class="card node ${d === "active" || d === "standby" ? "" : "abnormal"}" aria-label=${t("overview.node", { node: n.node })}>
+    return html`<section class="card node ${d === "active" || d === "standby" || d === "mixed" ? "" : "abnormal"}" aria-label=${t("overview.node", { node: n.node })}>
       <header><span class="dot ${d === "active" ? "" : "off"}" aria-hidden="true"></span><h2>${t("overview.node", { node: n.node })}</h2><span class="space"></span><strong>${word(t, "duty", d)}</strong></header>
       <div class="body">${n.reachable ? nothing : html`<div class="q-uncertain">${t("role.noAnswer")}</div>`}<dl class="facts">
         <dt>${t("role.designation")}</dt><dd>${word(t, "designation", n.designation)}</dd>
@@ -119,7 +120,7 @@ export class Overview extends Part {
     return html`<section class="card events">
       <header><h2>${t("overview.events")}</h2><span class="space"></span><a href=${link("journal")}>${t("page.journal")}</a></header>
       <div class="scroll" tabindex="0" role="region" aria-label=${t("overview.events")}><table class="grid"><tbody>
-        ${entries.map((e) => html`<tr><td class="code">${brief(instant(e.time), client.serverNow())}</td><td>${word(t, "kind", e.kind)}</td><td>${word(t, "event", e.event)}</td><td>${e.source}</td><td>${e.message}</td><td>${e.user}</td></tr>`)}
+        ${entries.map((e) => html`<tr><td class="code">${brief(instant(e.time), client.serverNow())}</td><td>${word(t, "kind", e.kind)}</td><td>${word(t, "event", e.event)}</td><td>${e.source}</td><td class="message">${say(e.message)}</td><td>${e.user}</td></tr>`)}
       </tbody></table></div>
     </section>`;
   }

@@ -8,6 +8,7 @@ import { csv } from "../core/csv";
 import { ageMs, doubt, download, valueText } from "../parts/bits";
 import { client, every, Part, settings } from "../parts/context";
 import { faceplate } from "../parts/faceplate";
+import { here } from "../parts/routes";
 
 const rowHeight = 30;
 const spare = 8; // rows drawn beyond both edges
@@ -18,6 +19,7 @@ type Show = "all" | "doubt" | "writable";
 export class Tags extends Part {
   protected override topics = ["values", "tags", "status"] as const;
   private filter = "";
+  private device = here().params.get("device") ?? "";
   private show: Show = "all";
   private rows: number[] = [];
   private shape = -1;
@@ -43,6 +45,7 @@ export class Tags extends Part {
         <select class="in narrow" aria-label=${t("tag.show")} @change=${this.chosen}>
           <option value="all">${t("tag.showAll")}</option><option value="doubt">${t("tag.showDoubt")}</option><option value="writable">${t("tag.showWritable")}</option>
         </select>
+        ${this.device === "" ? "" : html`<span class="chip">${t("tag.ofDevice", { device: this.device })}<button type="button" aria-label=${t("tag.everyDevice")} @click=${this.everyDevice}>×</button></span>`}
         <span class="space"></span><span class="quiet" role="status">${t("tag.count", { n: this.rows.length, all: client.store.size })}</span>
         <button type="button" class="btn" @click=${this.save}>CSV</button>
       </div>
@@ -85,6 +88,7 @@ export class Tags extends Part {
     for (let i = 0; i < store.size; i++) {
       const def = store.defs[i];
       if (!def || !match(def.name, def.description ?? "", def.device, def.unit ?? "")) continue;
+      if (this.device !== "" && def.device !== this.device) continue;
       if (this.show === "doubt" && doubt(i) === "") continue;
       if (this.show === "writable" && !def.writable) continue;
       this.rows.push(i);
@@ -112,6 +116,12 @@ export class Tags extends Part {
 
   private chosen = (e: Event): void => {
     this.show = (e.target as HTMLSelectElement).value as Show;
+    this.shape = -1;
+    this.toTop();
+  };
+
+  private everyDevice = (): void => {
+    this.device = "";
     this.shape = -1;
     this.toTop();
   };

@@ -13,10 +13,11 @@ import { Chart } from "../parts/chart";
 import { client, every, Part, settings } from "../parts/context";
 import { keyFigures } from "../parts/figures";
 import { here, link } from "../parts/routes";
+import { failureText } from "../parts/say";
 
 /** mostPens is how many pens one picture can carry and still be read. */
 const mostPens = 8;
-const spans = [60, 300, 900, 3600, 8 * 3600, 24 * 3600] as const;
+const spans = [60, 300, 900, 3600, 8 * 3600, 24 * 3600, 7 * 24 * 3600, 365 * 24 * 3600] as const;
 const pointsPerPen = 1500;
 const reloadMs = 200;
 
@@ -76,19 +77,19 @@ export class Trends extends Part {
           ${spans.map((s) => html`<button type="button" class="btn" aria-pressed=${this.spanS === s} @click=${() => this.setSpan(s)}>${word(t, "span", String(s))}</button>`)}
         </div>
         <div class="group" role="group" aria-label=${t("trend.move")}>
-          <button type="button" class="btn" aria-label=${t("trend.back")} title=${t("trend.back")} @click=${() => this.pan(-0.5)}>◀</button>
-          <button type="button" class="btn" aria-label=${t("trend.zoomIn")} title=${t("trend.zoomIn")} @click=${() => this.scale(0.5)}>+</button>
+          <button type="button" class="btn" id="trend-back" aria-label=${t("trend.back")} title=${t("trend.back")} @click=${() => this.pan(-0.5)}>◀</button>
+          <button type="button" class="btn" id="trend-in" aria-label=${t("trend.zoomIn")} title=${t("trend.zoomIn")} @click=${() => this.scale(0.5)}>+</button>
           <button type="button" class="btn" aria-label=${t("trend.zoomOut")} title=${t("trend.zoomOut")} @click=${() => this.scale(2)}>−</button>
           <button type="button" class="btn" aria-label=${t("trend.forward")} title=${t("trend.forward")} @click=${() => this.pan(0.5)}>▶</button>
         </div>
         <button type="button" class="btn" id="trend-live" aria-pressed=${this.following} @click=${this.follow}>${t("trend.live")}</button>
         <span class="space"></span>
-        <button type="button" class="btn" ?disabled=${this.pens.length === 0} @click=${this.save}>CSV</button>
+        <button type="button" class="btn" id="trend-csv" ?disabled=${this.pens.length === 0} @click=${this.save}>CSV</button>
       </div>
       ${this.error === "" ? nothing : html`<div class="error" role="alert">${this.error}</div>`}
       <div class="pens" role="list" aria-label=${t("trend.pens")}>${this.pens.map((p, n) => this.chip(p, n))}</div>
       <div class="plot card" id="plot" role="img" aria-label=${t("trend.plot", { pens: this.pens.map((p) => p.tag).join(", ") })}></div>
-      <div class="note">${t("trend.hint")}</div>`;
+      <div class="note">${this.chart?.cursorMs === undefined ? t("trend.hint") : html`<span class="code">${t("trend.at", { time: stamp(this.chart.cursorMs) })}</span>`}</div>`;
   }
 
   private chip(p: Pen, n: number): TemplateResult {
@@ -97,7 +98,7 @@ export class Trends extends Part {
     const cursor = this.chart?.cursorMs;
     const at = cursor === undefined ? undefined : p.at(cursor);
     const reading = cursor === undefined ? value(i, false) : html`<span class="val ${at === undefined || at.grade !== "good" ? "doubt" : ""}">${at?.value == null ? "—" : numberText(i, at.value)}</span> <span class="unit">${client.store.unit(i)}</span>`;
-    return html`<span class="chip pen" role="listitem"><svg class="swatch pen-${n}" width="18" height="10" aria-hidden="true"><line x1="0" y1="5" x2="18" y2="5"></line></svg>
+    return html`<span class="chip pen" role="listitem" data-pen=${p.tag} data-samples=${p.times.length} data-doubts=${p.spans(this.from, this.to).length}><svg class="swatch pen-${n}" width="18" height="10" aria-hidden="true"><line x1="0" y1="5" x2="18" y2="5"></line></svg>
       <span class="pen-name">${p.tag}</span><span class="pen-value">${reading}</span><button type="button" aria-label=${t("trend.remove", { tag: p.tag })} @click=${() => this.remove_(p.tag)}>×</button></span>`;
   }
 
@@ -216,7 +217,7 @@ export class Trends extends Part {
       for (const series of answer) pens.find((p) => p.tag === series.tag)?.history(series.samples, to);
       this.error = "";
     } catch (e) {
-      if (asked === this.asked) this.error = settings.t("trend.failed", { why: e instanceof Error ? e.message : String(e) });
+      if (asked === this.asked) this.error = settings.t("trend.failed", { why: failureText(e) });
     }
     this.draw();
     this.requestUpdate();

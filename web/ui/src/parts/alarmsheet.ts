@@ -4,14 +4,18 @@ import { html, nothing, type TemplateResult } from "lit";
 import { isOverlaid, isUnacked } from "../core/alarms";
 import { instant, stamp } from "../core/format";
 import { word } from "../core/i18n";
-import type { AlarmResult } from "../core/types";
+import type { Alarm, AlarmResult } from "../core/types";
 import { alarmText, priority } from "./bits";
 import { client, settings } from "./context";
 import { link } from "./routes";
+import { failureText } from "./say";
 import { Sheet, show } from "./sheet";
 
 /** shelveTimes are the offered times in seconds. */
 const shelveTimes = [900, 3600, 8 * 3600, 24 * 3600] as const;
+
+/** needsReason are the commands that say nothing without words. */
+const needsReason = new Set(["comment", "oos"]);
 
 const carriedOut = new Set(["ok", "ok_solo", "unconfirmed"]);
 
@@ -46,20 +50,24 @@ class AlarmSheet extends Sheet {
         ${fact(t("alarm.ackedBy"), a.acked_by)} ${fact(t("alarm.ackedAt"), at(a.acked_at))} ${fact(t("alarm.until"), at(a.shelved_until))} ${fact(t("alarm.lastComment"), a.comment)}
       </dl>
       <div class="row"><a class="btn" href=${link("trends", { pens: a.tag })} @click=${this.dismiss}>${t("tag.trend")}</a><a class="btn" href=${link("journal", { source: a.id })} @click=${this.dismiss}>${t("alarm.history")}</a></div>
-      ${client.may("alarm.operate") ? this.commands(isUnacked(a), isOverlaid(a), a.state === "SHELVED") : html`<div class="note">${t("alarm.notAllowed")}</div>`}
+      ${client.may("alarm.operate") ? this.commands(a) : html`<div class="note">${t("alarm.notAllowed")}</div>`}
       ${this.error === "" ? nothing : html`<div class="error" role="alert">${this.error}</div>`}`;
   }
 
-  private commands(unacked: boolean, overlaid: boolean, shelved: boolean): TemplateResult {
+  private commands(a: Alarm): TemplateResult {
     const t = settings.t;
     const off = client.stale || this.busy;
+    const button = (id: string, verb: string, label: string, primary = false): TemplateResult =>
+      html`<ix-button id=${id} variant=${primary ? "primary" : "secondary"} ?disabled=${off} @click=${() => this.run(verb, {})}>${label}</ix-button>`;
     return html`<label class="field"><span>${t("alarm.comment")}</span><input class="in" id="alarm-comment" maxlength="200" /></label>
       <div class="row">
-        ${unacked ? html`<ix-button id="alarm-ack" ?disabled=${off} @click=${() => this.run("ack", {})}>${t("alarm.ack")}</ix-button>` : nothing}
-        <ix-button variant="secondary" ?disabled=${off} @click=${() => this.run("comment", {})}>${t("alarm.addComment")}</ix-button>
-        ${shelved ? html`<ix-button variant="secondary" ?disabled=${off} @click=${() => this.run("unshelve", {})}>${t("alarm.unshelve")}</ix-button>` : nothing}
+        ${isUnacked(a) ? button("alarm-ack", "ack", t("alarm.ack"), true) : nothing}
+        ${a.state.startsWith("LATCH_") ? button("alarm-reset", "reset", t("alarm.reset"), a.state === "LATCH_ACK") : nothing}
+        ${button("alarm-add-comment", "comment", t("alarm.addComment"))}
+        ${a.state === "SHELVED" ? button("alarm-unshelve", "unshelve", t("alarm.unshelve")) : nothing}
+        ${client.may("alarm.engineer") ? (a.state === "OOS" ? button("alarm-rts", "rts", t("alarm.rts")) : button("alarm-oos", "oos", t("alarm.oos"))) : nothing}
       </div>
-      ${overlaid
+      ${isOverlaid(a)
         ? nothing
         : html`<div class="row"><label class="field inline"><span>${t("alarm.shelveFor")}</span><select class="in narrow" id="shelve-time">${shelveTimes.map((s) => html`<option value=${s}>${word(t, "shelve", String(s))}</option>`)}</select></label>
             <ix-button id="alarm-shelve" variant="secondary" ?disabled=${off} @click=${this.shelve}>${t("alarm.shelve")}</ix-button></div>`}`;
@@ -71,7 +79,9 @@ class AlarmSheet extends Sheet {
 
   private async run(verb: string, extra: Record<string, unknown>): Promise<void> {
     const comment = this.querySelector<HTMLInputElement>("#alarm-comment")?.value.trim() ?? "";
-    if (verb === "comment" && comment === "") {
+    if (needsReason.has(verb) && comment === "") {
+      this.error = settings.t("alarm.reasonNeeded");
+      this.requestUpdate();
       this.querySelector<HTMLInputElement>("#alarm-comment")?.focus();
       return;
     }
@@ -81,7 +91,7 @@ class AlarmSheet extends Sheet {
       this.error = refusals(await client.alarmCommand(verb, [this.alarm], comment === "" ? extra : { ...extra, comment }));
       if (this.error === "") this.dismiss();
     } catch (e) {
-      this.error = e instanceof Error ? e.message : String(e);
+      this.error = failureText(e);
     }
     this.busy = false;
     this.requestUpdate();

@@ -2,6 +2,7 @@
 
 import { html, nothing, type TemplateResult } from "lit";
 import { settings } from "./context";
+import { failureText } from "./say";
 import { Sheet, show } from "./sheet";
 
 export interface Question {
@@ -46,7 +47,7 @@ class Ask extends Sheet {
       await this.question.run(input?.value.trim() ?? "");
       this.dismiss();
     } catch (e) {
-      this.error = e instanceof Error ? e.message : String(e);
+      this.error = failureText(e);
     } finally {
       this.busy = false;
       this.requestUpdate();

@@ -13,11 +13,14 @@ const colours = {
 const dashes = [[], [8, 3], [3, 3], [10, 3, 3, 3], [], [8, 3], [3, 3], [10, 3, 3, 3]];
 
 const stripHeight = 4;
+const mostAxes = 4;
+const wideFrom = 900; // pixels: room for more than two axes
 const wheelStep = 0.8;
 
 /** ticks writes the numbers of an axis with just enough digits to tell neighbours apart. */
 function ticks(_u: uPlot, splits: number[], _axis: number, _space: number, step: number): string[] {
-  const digits = Math.min(6, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)));
+  let digits = Math.min(6, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)));
+  if (digits < 6 && Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6) digits++; // steps of 0.0025
   return splits.map((v) => fixed(v, digits));
 }
 
@@ -129,10 +132,16 @@ export class Chart {
       series: [{}, ...this.list.map((p, i): uPlot.Series => ({ scale: this.unit(p), stroke: palette[i % palette.length]!, width: 1.5, dash: dashes[i % dashes.length]!, spanGaps: false, points: { show: false }, paths: uPlot.paths.linear!() }))],
       axes: [
         { ...line, space: 80, values: (_u, ticks) => ticks.map((s, i) => (i === 0 || day(s * 1000) !== day(ticks[i - 1]! * 1000) ? `${clock(s * 1000)}\n${day(s * 1000)}` : clock(s * 1000))) },
-        ...units.slice(0, 2).map((u, i): uPlot.Axis => ({ ...line, scale: u, side: i === 0 ? 3 : 1, size: 64, label: u, labelSize: 18, labelFont: line.font, values: ticks, grid: { ...line.grid, show: i === 0 } })),
+        ...units.slice(0, this.box.clientWidth < wideFrom ? 2 : mostAxes).map((u, i): uPlot.Axis => ({ ...line, stroke: this.axisColour(u, palette, line.stroke), scale: u, side: i % 2 === 0 ? 3 : 1, size: 58, label: u, labelSize: 18, labelFont: line.font, values: ticks, grid: { ...line.grid, show: i === 0 } })),
       ],
       hooks: { setCursor: [(u) => this.moved(u)], setSelect: [(u) => this.selected(u)], draw: [(u) => this.strips(u, palette, css("--p1"))] },
     };
+  }
+
+  // axisColour is the colour of the pen when the axis belongs to one alone.
+  private axisColour(unit: string, palette: string[], otherwise: string): string {
+    const own = this.list.flatMap((p, i) => (this.unit(p) === unit ? [i] : []));
+    return own.length === 1 ? palette[own[0]! % palette.length]! : otherwise;
   }
 
   private moved(u: uPlot): void {

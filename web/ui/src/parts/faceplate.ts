@@ -9,6 +9,7 @@ import type { WriteOutcome } from "../core/writes";
 import { ageMs, gauge, numberText, value, valueText } from "./bits";
 import { client, every, settings } from "./context";
 import { link } from "./routes";
+import { say } from "./say";
 import { Sheet, show } from "./sheet";
 
 type Step = { is: "edit" } | { is: "confirm"; value: number | boolean | string } | { is: "running" } | { is: "over"; outcome: WriteOutcome };
@@ -156,7 +157,7 @@ function verdict(o: WriteOutcome): string {
 function outcomeText(i: number, o: WriteOutcome): string {
   const t = settings.t;
   if (o.kind === "unknown") return t("write.unknown");
-  if (o.kind === "refused") return t("write.refused", { why: word(t, "code", o.code), detail: o.detail });
+  if (o.kind === "refused") return t("write.refused", { why: word(t, "code", o.code), detail: say(o.detail) });
   const r = o.result;
   const back = r.read_back === null ? "—" : wanted(i, r.read_back);
   switch (r.result) {

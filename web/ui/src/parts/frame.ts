@@ -71,7 +71,7 @@ export class App extends Part {
     const t = settings.t;
     const pair = client.pair;
     if (!pair) return nothing;
-    const abnormal = pair.nodes.some((n) => !["active", "standby"].includes(duty(n)) || !n.failover_ready);
+    const abnormal = pair.nodes.some((n) => !["active", "standby", "mixed"].includes(duty(n)) || !n.failover_ready);
     return html`<a id="role-pill" class="pill ${client.stale ? "doubt" : abnormal ? "abnormal" : ""}" href=${link("redundancy")} title=${t("page.redundancy")}>
       ${sorted(pair).map((n, i) => {
         const d = duty(n);
@@ -129,6 +129,8 @@ export class App extends Part {
         return html`<scada-tags></scada-tags>`;
       case "alarms":
         return html`<scada-alarms></scada-alarms>`;
+      case "kpi":
+        return html`<scada-kpi></scada-kpi>`;
       case "trends":
         return html`<scada-trends></scada-trends>`;
       case "devices":

@@ -31,3 +31,13 @@ export function splitAreas(pair: Pair): string[] {
 export function epochOf(n: Node): number {
   return Math.max(0, ...(n.areas ?? []).map((a) => a.epoch));
 }
+
+/** crossed tells that each node is active in some area. */
+export function crossed(pair: Pair): boolean {
+  return pair.nodes.filter((n) => n.reachable && (n.areas ?? []).some((a) => a.role === "active")).length > 1;
+}
+
+/** areaNames are the areas of the pair, in order. */
+export function areaNames(pair: Pair): string[] {
+  return [...new Set(pair.nodes.flatMap((n) => (n.areas ?? []).map((a) => a.area)))].sort();
+}

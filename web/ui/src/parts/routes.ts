@@ -1,6 +1,6 @@
 // The pages: their address, key and icon.
 
-import { iconAlarmBell, iconDashboard, iconFlowPhysically, iconHistoryList, iconNetworkDevice, iconProjectServer, iconTag, iconTrend } from "@siemens/ix-icons/icons";
+import { iconAlarmBell, iconBarchart, iconDashboard, iconFlowPhysically, iconHistoryList, iconNetworkDevice, iconProjectServer, iconTag, iconTrend } from "@siemens/ix-icons/icons";
 import type { Key } from "../core/i18n";
 
 export interface Route {
@@ -15,6 +15,7 @@ export const routes: readonly Route[] = [
   { path: "mimic", key: "m", title: "page.mimic", icon: iconFlowPhysically },
   { path: "tags", key: "t", title: "page.tags", icon: iconTag },
   { path: "alarms", key: "a", title: "page.alarms", icon: iconAlarmBell },
+  { path: "kpi", key: "k", title: "page.kpi", icon: iconBarchart },
   { path: "trends", key: "r", title: "page.trends", icon: iconTrend },
   { path: "devices", key: "d", title: "page.devices", icon: iconNetworkDevice },
   { path: "redundancy", key: "u", title: "page.redundancy", icon: iconProjectServer },

@@ -1,0 +1,21 @@
+// What a node says, in the reader's language.
+
+import { Failure } from "../core/http";
+import { word } from "../core/i18n";
+import { said } from "../core/sentences";
+import { settings } from "./context";
+
+/** say translates a sentence of a node, such as a reason. */
+export function say(text: string | undefined): string {
+  return said(settings.lang, settings.t, text);
+}
+
+/** failureText is a refused or failed request as a sentence: the meaning of its code, then what the server says of it. */
+export function failureText(e: unknown): string {
+  if (!(e instanceof Failure)) return e instanceof Error ? e.message : String(e);
+  const t = settings.t;
+  const code = e.status === 0 ? "unreachable" : e.code;
+  const meaning = word(t, "code", code);
+  if (e.status === 0) return meaning;
+  return e.detail === "" || meaning === code ? say(e.detail) || meaning : t("code.text", { meaning, detail: say(e.detail) });
+}
