@@ -67,6 +67,11 @@ mutants: need
 fuzz: need
 	go run ./cmd/internal/fuzzall -t $(T)
 
+# Hostile messages to the OPC UA server, in numbers: N=10000000 takes about half an hour.
+fuzz-ua: N = 10000000
+fuzz-ua: need
+	go test -count=1 -timeout 0 -v -run TestHostile ./web/uaserver ./web/uaserver/channel -args -messages $(N)
+
 # The end-to-end tests start real processes, a real browser and foreign OPC UA and Modbus clients.
 apt:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

@@ -190,6 +190,7 @@ func (f *fixture) tryConnect(t testing.TB, opts ...opcua.Option) (*opcua.Client,
 	if err := c.Connect(limited(t)); err != nil {
 		return nil, err
 	}
+	awaitPublisher(t)
 	t.Cleanup(func() { _ = c.Close(context.Background()) })
 	return c, nil
 }
