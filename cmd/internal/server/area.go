@@ -121,7 +121,10 @@ func (a *area) deactivate() {
 }
 
 // Publish takes the samples of one answer of a device: it implements [acquisition.Publisher].
-func (a *area) Publish(batch []tag.Update) {
+func (a *area) Publish(batch []tag.Update) { a.take(batch, false) }
+
+// take takes samples; exact says that the device itself noted the moments at which its values changed.
+func (a *area) take(batch []tag.Update, exact bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.active || !a.vigil.awake() {
@@ -129,7 +132,11 @@ func (a *area) Publish(batch []tag.Update) {
 	}
 	a.live.Apply(batch)
 	a.proof.see(batch)
-	out := a.engine.Samples(now(), batch)
+	evaluate := a.engine.Samples
+	if exact {
+		evaluate = a.engine.Reports
+	}
+	out := evaluate(now(), batch)
 	recorded, shown := a.keep.split(batch)
 	a.store.Append(recorded)
 	a.samples += uint64(len(batch))
