@@ -86,7 +86,7 @@ type Area struct {
 	Resources []Resource // in the order of their start
 }
 
-// Device is one field device; Modbus or OPCUA is set after its Driver.
+// Device is one field device; Modbus or OPCUA is set after its Driver. The calculated tags of an area are a device too.
 type Device struct {
 	Name   string
 	Area   string
@@ -94,6 +94,8 @@ type Device struct {
 	Probe  string
 	Modbus *modbus.Device
 	OPCUA  *opcua.Device
+
+	Calculated []tag.Definition // the address of each is its expression
 }
 
 // History is how long what is kept.
@@ -190,7 +192,8 @@ type builder struct {
 	config *Config
 	dir    string
 
-	tagsMissing bool // a tag file could not be read: that a tag is unknown would tell nothing new
+	expressions map[string]*tagFile // where the calculated tags stand
+	tagsMissing bool                // a tag file could not be read: that a tag is unknown would tell nothing new
 }
 
 func (b *builder) build() {
@@ -206,6 +209,7 @@ func (b *builder) build() {
 	b.scanClasses()
 	devices := b.devices()
 	b.tags(devices)
+	b.calculated()
 	b.alarms()
 	b.history()
 	b.people()

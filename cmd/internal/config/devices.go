@@ -35,6 +35,9 @@ func (b *builder) devices() map[string]*Device {
 		if !isName(f.Name) {
 			b.failf(path, "name %q: letters, digits, - and _ only, 64 at most", f.Name)
 		}
+		if f.Name == calculatedDevice || strings.HasPrefix(f.Name, calculatedDevice+"-") {
+			b.failf(path+".name", "%q: names that begin like this are those of the calculated tags", f.Name)
+		}
 		if byName[f.Name] != nil {
 			b.failf(path+".name", "device %q stands twice", f.Name)
 		}

@@ -93,6 +93,8 @@ type tagFile struct {
 	Name        string         `yaml:"name"`
 	Device      string         `yaml:"device"`
 	Address     string         `yaml:"address"`
+	Expr        string         `yaml:"expr" json:",omitempty"`
+	Area        string         `yaml:"area" json:",omitempty"` // of a calculated tag; the others are where their device is
 	Type        string         `yaml:"type"`
 	Scan        string         `yaml:"scan"`
 	Unit        string         `yaml:"unit"`

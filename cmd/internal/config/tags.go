@@ -101,12 +101,21 @@ func (b *builder) tag(t *tagFile, devices map[string]*Device) tag.Definition {
 		b.tagf(t, "name", "%q: %s", t.Name, why)
 	}
 	device := devices[t.Device]
-	if device == nil {
+	switch {
+	case t.Expr != "":
+		b.expression(t, &def)
+	case t.Area != "":
+		b.tagf(t, "area", "only a calculated tag has an area of its own: this one is in that of its device")
+	case device == nil:
 		b.tagf(t, "device", "no device is named %q", t.Device)
-	} else {
+	default:
 		def.Area = device.Area
 	}
-	typ, err := tag.ParseType(t.Type)
+	typeName := t.Type
+	if t.Expr != "" {
+		typeName = orDefault(typeName, tag.TypeFloat64.String())
+	}
+	typ, err := tag.ParseType(typeName)
 	if err != nil {
 		b.tagf(t, "type", "%s", err)
 	}
@@ -120,7 +129,7 @@ func (b *builder) tag(t *tagFile, devices map[string]*Device) tag.Definition {
 	def.Range = b.interval(t, "range", t.Range, true)
 	b.scale(t, &def)
 	b.tagLimits(t, &def)
-	if device != nil && err == nil {
+	if device != nil && err == nil && t.Expr == "" {
 		b.checkAddress(t, device, def)
 	}
 	return def
@@ -239,6 +248,8 @@ func (b *builder) tagFiles(path, pattern string) []tagFile {
 var csvColumns = map[string]func(t *tagFile, cell string) error{
 	"name":        func(t *tagFile, s string) error { t.Name = s; return nil },
 	"device":      func(t *tagFile, s string) error { t.Device = s; return nil },
+	"expr":        func(t *tagFile, s string) error { t.Expr = s; return nil },
+	"area":        func(t *tagFile, s string) error { t.Area = s; return nil },
 	"address":     func(t *tagFile, s string) error { t.Address = s; return nil },
 	"type":        func(t *tagFile, s string) error { t.Type = s; return nil },
 	"scan":        func(t *tagFile, s string) error { t.Scan = s; return nil },
