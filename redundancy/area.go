@@ -322,3 +322,18 @@ func (a *area) dropDeadStreams(now time.Duration) {
 		_ = a.mirror.link.raw.Close()
 	}
 }
+
+// leaveDeadPath closes the stream that came over a path which is down now, while another one is up: the connection would
+// be blocked until TCP gives up, and with it the values and every acknowledgement. The next one takes a path that is up.
+func (a *area) leaveDeadPath() {
+	m := &a.mirror
+	if m.link == nil || m.path.up {
+		return
+	}
+	for _, p := range a.n.paths {
+		if p.up {
+			_ = m.link.raw.Close()
+			return
+		}
+	}
+}

@@ -16,7 +16,8 @@ const MaxSnapshot = 1 << 30
 // mirror is the standby's end of an area's stream. Its fields are guarded by n.mu.
 type mirror struct {
 	link    *link
-	synced  bool // connected, and the snapshot or the tail has arrived
+	path    *path // of link
+	synced  bool  // connected, and the snapshot or the tail has arrived
 	epoch   uint64
 	applied uint64
 	durable uint64
@@ -102,7 +103,7 @@ func (a *area) followOnce(ctx context.Context, p *path) error {
 	stop := context.AfterFunc(ctx, func() { _ = l.raw.Close() })
 	defer stop()
 	n.mu.Lock()
-	a.mirror.link = l
+	a.mirror.link, a.mirror.path = l, p
 	open := wire.Open{Area: a.name, Epoch: a.mirror.epoch, Seq: a.mirror.applied}
 	n.mu.Unlock()
 	defer a.mirrorLost(l)
@@ -134,7 +135,7 @@ func (a *area) mirrorLost(l *link) {
 	_ = l.raw.Close()
 	n := a.n
 	n.mu.Lock()
-	a.mirror.link = nil
+	a.mirror.link, a.mirror.path = nil, nil
 	was := a.mirror.synced
 	a.mirror.synced = false
 	for id, c := range n.pending {

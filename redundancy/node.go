@@ -228,6 +228,9 @@ func (n *Node) tick() {
 	for _, p := range n.paths {
 		p.watch(now)
 	}
+	for _, a := range n.order {
+		a.leaveDeadPath()
+	}
 	n.peer.watch(n)
 }
 
