@@ -24,7 +24,7 @@ func (s *Schedule[T]) Next(now int64) *Job[T] {
 	if best.probe {
 		best.due = now
 	}
-	best.place, best.started = running, now
+	best.place, best.started, best.begun = running, now, true
 	return best
 }
 
@@ -68,25 +68,54 @@ func (s *Schedule[T]) pick(now int64) *Job[T] {
 		if u.used > least+int64(maxLead) {
 			continue
 		}
-		if best == nil || j.deadline() < best.deadline() {
+		if best == nil || s.sooner(j, best, now) {
 			best = j
 		}
 	}
 	return best
 }
 
+// sooner reports whether a is to be done before b.
+func (s *Schedule[T]) sooner(a, b *Job[T], now int64) bool {
+	if x, y := s.urgency(a, now), s.urgency(b, now); x != y {
+		return x < y
+	}
+	return a.deadline() < b.deadline()
+}
+
+// urgency is the deadline of a job, or an earlier one while its first answer is awaited.
+func (s *Schedule[T]) urgency(j *Job[T], now int64) int64 {
+	if j.begun || now >= s.firstEnd {
+		return j.deadline()
+	}
+	return min(j.deadline(), now+int64(slack))
+}
+
 // offer returns what a unit would do now: its most urgent poll, or if it is silent its probe.
 func (s *Schedule[T]) offer(u *Unit[T], now int64) *Job[T] {
 	if u.state == Healthy {
-		if len(u.ready) > 0 {
-			return u.ready[0]
-		}
-		return nil
+		return s.mostUrgent(u, now)
 	}
 	if u.probing || now < s.probeTime(u) {
 		return nil
 	}
 	return u.probeJob()
+}
+
+func (s *Schedule[T]) mostUrgent(u *Unit[T], now int64) *Job[T] {
+	if len(u.ready) == 0 {
+		return nil
+	}
+	best := u.ready[0] // they are sorted by deadline
+	if now >= s.firstEnd {
+		return best
+	}
+	for _, j := range u.ready[1:] {
+		if s.sooner(j, best, now) {
+			best = j
+		}
+	}
+	return best
 }
 
 // probeTime returns when a silent unit may be asked again.

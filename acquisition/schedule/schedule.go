@@ -6,6 +6,9 @@
 // and dropped, never queued. Among polls that are due the one with the earliest deadline goes first, but a unit that
 // has used much more of the channel's time than the others waits until they have caught up.
 //
+// For a moment after connecting, a poll that was never made goes before those that are due again, so that every value is
+// known soon; a poll that would miss its slot by that still goes before it.
+//
 // A unit that does not answer is suspect: the poll is repeated, its other polls wait. When the repeats are used up it is
 // demoted and probed after 1 s, 2 s … 60 s. Any answer restores it at once, and everything it owes is due.
 //
@@ -30,6 +33,8 @@ const (
 	probeShare  = 20 // silent units together take at most one part in twenty of the channel's time
 	busyWait    = 200 * time.Millisecond
 	maxLead     = 500 * time.Millisecond // a unit may be ahead of the others by this much channel time
+	firstScan   = 250 * time.Millisecond // so long after connecting, what was never read goes first
+	slack       = 25 * time.Millisecond  // but not before what would miss its slot
 )
 
 // State is what the schedule thinks of a unit.
@@ -90,6 +95,7 @@ type Job[T any] struct {
 	place   place
 	index   int // in the heap of waiting jobs
 	probe   bool
+	begun   bool // was started at least once
 	missed  uint64
 	gone    bool
 }
@@ -149,6 +155,7 @@ type Schedule[T any] struct {
 	busy     uint64     // number of the busy period
 	lastDone int64
 	budgetAt int64 // no probe of a demoted unit before
+	firstEnd int64 // until then what was never read goes first
 }
 
 // New returns an empty schedule.
@@ -212,7 +219,7 @@ func (s *Schedule[T]) Refresh(now int64) {
 			s.activate(u)
 		}
 	}
-	s.budgetAt = now
+	s.budgetAt, s.firstEnd = now, now+int64(firstScan)
 }
 
 // RefreshUnit makes every poll of one unit due now.
@@ -240,12 +247,12 @@ func (s *Schedule[T]) Reset(now int64) {
 			case ready:
 				u.drop(j)
 			}
-			j.due, j.wake, j.missed = now, now, 0
+			j.due, j.wake, j.missed, j.begun = now, now, 0, false
 			s.wait(j)
 		}
 	}
 	s.busy++
-	s.budgetAt, s.lastDone = now, now
+	s.budgetAt, s.lastDone, s.firstEnd = now, now, now+int64(firstScan)
 }
 
 func (s *Schedule[T]) wait(j *Job[T]) {
