@@ -17,7 +17,7 @@ T ?= 20s
 N ?= 30
 UI_SOURCES := $(shell find web/ui -path web/ui/node_modules -prune -o -path web/ui/dist -prune -o -type f -print)
 
-.PHONY: need build ui run check lint unit sim mutants fuzz e2e campaign bench soak test clean apt
+.PHONY: need build ui run check lint unit sim mutants fuzz e2e campaign campaign-alarms bench soak test clean apt
 
 need:
 	@command -v go >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl/"; exit 1; }
@@ -90,6 +90,12 @@ e2e: build apt cmd/internal/e2e/nodeopcua/node_modules/.stamp
 campaign: build apt
 	mkdir -p run
 	go test -count=1 -timeout 24h -tags e2e ./cmd/internal/e2e -run TestCampaign -v -campaign $(N) -campaign.results $(CURDIR)/run/campaign.jsonl
+
+# R random faults while alarms come and go and operators acknowledge them; R=200 takes about half an hour.
+campaign-alarms: R = 200
+campaign-alarms: build apt
+	mkdir -p run
+	go test -count=1 -timeout 24h -tags e2e ./cmd/internal/e2e -run TestAlarmCampaign -v -alarms.campaign $(R) -alarms.results $(CURDIR)/run/alarms.jsonl
 
 bench: need
 	go test -run '^$$' -bench . -benchmem ./acquisition/... ./alarms/... ./history/... ./redundancy/... ./web/...

@@ -19,6 +19,13 @@ type JournalEntry struct {
 	New     string    `json:"new,omitempty"`
 	Result  string    `json:"result,omitempty"`
 	Message string    `json:"message,omitempty"`
+
+	// Of an alarm: which activation, how urgent (1 is the most), whether operators were told, and the engine's note
+	// (fork: recorded by the losing side of a split brain; merged, adopted, dup_of…: what came of it).
+	Occurrence uint64 `json:"occurrence,omitempty"`
+	Priority   int    `json:"priority,omitempty"`
+	Annunced   bool   `json:"ann,omitempty"`
+	Note       string `json:"note,omitempty"`
 }
 
 // Journal is one page of GET /api/v1/journal, newest entry first.

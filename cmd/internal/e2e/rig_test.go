@@ -209,6 +209,10 @@ func (r *rig) sim(method, path string, in, out any) error {
 func (r *rig) http(method, url, token string, in, out any) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
+	return r.httpIn(ctx, method, url, token, in, out)
+}
+
+func (r *rig) httpIn(ctx context.Context, method, url, token string, in, out any) error {
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)

@@ -75,6 +75,7 @@ func entryJSON(e journal.Entry) api.JournalEntry {
 	if e.Alarm != nil {
 		j.State, j.Level = e.Alarm.State.String(), e.Alarm.Level.String()
 		j.New = e.Value
+		j.Occurrence, j.Priority, j.Annunced, j.Note = e.Alarm.Occurrence, urgency(e.Alarm.Priority), e.Alarm.Annunciate, e.Alarm.Note
 	}
 	return j
 }
