@@ -148,9 +148,14 @@ func (m *Machine) onSilence() {
 		m.wait(m.cfg.Peer + " is silent: policy safety waits for an operator")
 		return
 	}
-	m.take(claim{kind: m.startKind(), solo: m.heir, silent: true,
+	m.take(claim{kind: m.startKind(), solo: m.inherits(), silent: true,
 		reason: fmt.Sprintf("%s missed %d heartbeats on every path", m.cfg.Peer, m.cfg.Misses)})
 }
+
+// inherits reports whether the right to write of the peer, which acted and is silent now, comes to this node. The peer must
+// have echoed an answer of this stint: before, it may hold one that this node gave while it was active itself, and be the
+// heir for its part.
+func (m *Machine) inherits() bool { return m.heir && m.echo > m.changedAt }
 
 // wait reports once why the node stays as it is.
 func (m *Machine) wait(reason string) {
@@ -232,7 +237,7 @@ func (m *Machine) forcing() bool {
 	if peerGone || yielded || m.last >= m.force.since+m.cfg.Take() {
 		// An operator who found the peer silent gave his word that it does not act. If it fell silent since, only one that
 		// was heard to be active holds a lease that is over by now; any other may be alone with the right.
-		sure := m.gone != "" || yielded || m.heir || m.force.silent
+		sure := m.gone != "" || yielded || m.inherits() || m.force.silent
 		m.take(claim{kind: Fault, confirmed: sure, solo: sure, pinned: true, reason: m.force.reason})
 	}
 	return true

@@ -165,7 +165,7 @@ func TestForcedTakeFromASilentPeer(t *testing.T) {
 	}{{role.Standby, 100 * ms, false}, {role.Active, 100 * ms, true}, {role.Standby, 700 * ms, true}} {
 		m := machine(t, false)
 		m.Heard(10*ms, role.Heard{Incarnation: 1, Seq: 1, View: role.View{Role: role.Active, Epoch: 3, Acting: true}})
-		m.Heard(20*ms, role.Heard{Incarnation: 1, Seq: 2, Answer: true, View: role.View{Role: c.last, Epoch: 3, Acting: true}})
+		m.Heard(20*ms, role.Heard{Incarnation: 1, Seq: 2, Answer: true, View: role.View{Role: c.last, Epoch: 3, Acting: true}, Echo: 15 * ms, Echoed: true})
 		for now := 50 * ms; now < c.at; now += 50 * ms {
 			m.Tick(now) // the epoch of a take-over is never stored
 		}

@@ -55,12 +55,39 @@ func TestAnswerToAnEarlierProcess(t *testing.T) {
 		m := machine(t, false)
 		active := role.View{Role: role.Active, Epoch: 3, Acting: true}
 		m.Heard(10*ms, role.Heard{Incarnation: 1, Seq: 1, View: active})
-		m.Heard(20*ms, role.Heard{Incarnation: 1, Seq: 2, Answer: true, Former: former, View: active})
+		m.Heard(20*ms, role.Heard{Incarnation: 1, Seq: 2, Answer: true, Former: former, View: active, Echo: 15 * ms, Echoed: true})
 		if !silence(m, 50*ms, 2*time.Second) {
 			t.Fatal("it does not take over")
 		}
 		if m.MayWrite(2*time.Second) == former {
 			t.Errorf("the answer was for an earlier process: %v, may write: %v", former, former)
+		}
+	}
+}
+
+// TestTwoHeirs: two nodes that were both active and have both given way must not both inherit when the link is cut then. A
+// node inherits only once the peer has echoed an answer it gave as a standby, and so is no heir any more.
+func TestTwoHeirs(t *testing.T) {
+	for _, echoed := range []bool{false, true} {
+		m := machine(t, true)
+		if !persisted(m, 10*ms, m.Gone(10*ms, 5*ms)) {
+			t.Fatal("it is not active")
+		}
+		m.Answering(20 * ms)
+		peer := role.Heard{Incarnation: 1, Seq: 1, Answer: true, View: role.View{Role: role.Active, Epoch: 2, Acting: true, Confirmed: true}}
+		m.Heard(30*ms, peer)
+		m.Deactivated(40 * ms)
+		m.Answering(50 * ms)
+		peer.Seq, peer.Echo, peer.Echoed = 2, 20*ms, true // of an answer it gave as the active
+		if echoed {
+			peer.Echo = 50 * ms
+		}
+		m.Heard(60*ms, peer)
+		if !silence(m, 100*ms, 2*time.Second) {
+			t.Fatal("it does not take over")
+		}
+		if m.MayWrite(2*time.Second) != echoed {
+			t.Errorf("the peer knows that it gave way: %v, it may write: %v", echoed, !echoed)
 		}
 	}
 }

@@ -52,7 +52,8 @@ func TestOldAnswerIsNoInheritance(t *testing.T) {
 	for _, old := range []bool{true, false} {
 		m := machine(t, false)
 		active := role.View{Role: role.Active, Epoch: 3, Acting: true}
-		m.Heard(10*ms, role.Heard{Incarnation: 1, Seq: 5, View: active})
+		m.Heard(5*ms, role.Heard{Incarnation: 1, Seq: 3, View: active})
+		m.Heard(10*ms, role.Heard{Incarnation: 1, Seq: 5, View: active, Echo: 8 * ms, Echoed: true})
 		view := active
 		if old {
 			view = role.View{Role: role.Standby, Epoch: 2}
