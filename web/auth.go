@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"strings"
@@ -12,6 +13,7 @@ import (
 type principal struct {
 	Actor
 	session *session // nil for a bearer token of the configuration
+	cookie  string   // name of the cookie that proved it
 }
 
 // identify finds out who sends the request: a bearer token, else the session cookie. A bearer token that is wrong is
@@ -22,21 +24,21 @@ func (s *Server) identify(r *http.Request) (principal, bool) {
 		if !strings.EqualFold(scheme, "Bearer") {
 			return principal{}, false
 		}
-		return s.bearer(strings.TrimSpace(token), remote(r))
+		return s.bearer(r.Context(), strings.TrimSpace(token), remote(r))
 	}
-	c, err := r.Cookie(s.cookieName())
-	if err != nil {
-		return principal{}, false
-	}
-	if sess, ok := s.sessions.find(c.Value, s.now()); ok {
-		return sess.principal(remote(r)), true
+	for _, c := range s.cookies(r) {
+		if sess, ok := s.findSession(r.Context(), c.Value); ok {
+			p := sess.principal(remote(r))
+			p.cookie = c.Name
+			return p, true
+		}
 	}
 	return principal{}, false
 }
 
 // bearer accepts the token of an exchanged session and the tokens of the configuration.
-func (s *Server) bearer(token, address string) (principal, bool) {
-	if sess, ok := s.sessions.find(token, s.now()); ok {
+func (s *Server) bearer(ctx context.Context, token, address string) (principal, bool) {
+	if sess, ok := s.findSession(ctx, token); ok {
 		return sess.principal(address), true
 	}
 	if t, ok := s.accounts.Load().tokens[HashToken(token)]; ok {
@@ -77,7 +79,7 @@ func authorise(who principal, known bool, p Permission) *api.Problem {
 
 // cookieName differs between the nodes: cookies do not tell ports apart, and both nodes of a demonstration live on one host.
 func (s *Server) cookieName() string {
-	return "scada_session_" + strings.Map(func(r rune) rune {
+	return cookiePrefix + strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
 			return r
 		}

@@ -187,7 +187,7 @@ func (c *client) signIn(in *helloMessage) *closeError {
 		}
 	}
 	if !known && in.Token != "" {
-		c.who, known = s.bearer(in.Token, c.remote)
+		c.who, known = s.bearer(c.server, in.Token, c.remote)
 	}
 	if !known {
 		return &closeError{closeUnauthorized, "not signed in"}

@@ -37,6 +37,7 @@ const (
 	sessionLife       = 12 * time.Hour
 	maxSessions       = 1_000
 	maxUserSessions   = 20
+	maxEnded          = 4_000 // ended sessions remembered
 	ticketLife        = 10 * time.Minute
 	ticketSkew        = time.Minute // the other node's clock may be ahead by
 	maxTicket         = 1 << 10     // bytes

@@ -32,8 +32,8 @@ func (s *Server) postSession(c *call) (any, error) {
 	if err != nil {
 		return nil, c.refuse(err)
 	}
-	id, sess := s.sessions.create(who.User, who.Role, s.now())
-	s.setCookie(c.w, id, sess.expires)
+	id, sess := s.newSession(who.User, who.Role)
+	s.setCookie(c.w, s.cookieName(), id, sess.expires)
 	s.backend.Audit(AuditEvent{Event: AuditLogin, Actor: who})
 	return s.describe(who, sess.expires), nil
 }
@@ -95,8 +95,11 @@ func (s *Server) deleteSession(c *call) (any, error) {
 		return nil, api.NewProblem(api.CodeBadRequest, "a token of the configuration has no session to end")
 	}
 	s.sessions.end(c.who.session)
-	s.setCookie(c.w, "", time.Unix(1, 0))
-	s.backend.Audit(AuditEvent{Event: AuditLogout, Actor: c.who.Actor})
+	if c.who.cookie != "" {
+		s.setCookie(c.w, c.who.cookie, "", time.Unix(1, 0))
+	}
+	// The mark in the journal ends the session on the other node too, and after a restart.
+	s.backend.Audit(AuditEvent{Event: AuditLogout, Actor: c.who.Actor, Detail: c.who.session.mark})
 	c.w.WriteHeader(http.StatusNoContent)
 	return nil, nil
 }
@@ -127,7 +130,7 @@ func (s *Server) postExchange(c *call) (any, error) {
 	if err != nil {
 		return nil, api.NewProblem(api.CodeUnauthorized, "%v", err)
 	}
-	id, sess := s.sessions.create(who.User, who.Role, s.now())
+	id, sess := s.newSession(who.User, who.Role)
 	s.backend.Audit(AuditEvent{Event: AuditExchange, Actor: who})
 	out := s.describe(who, sess.expires)
 	out.Token = id
@@ -138,8 +141,8 @@ func (s *Server) describe(who Actor, expires time.Time) api.Session {
 	return api.Session{User: who.User, Role: who.Role.String(), Permissions: who.Role.permissions(), ExpiresAt: expires.UTC(), Node: s.cfg.Node}
 }
 
-func (s *Server) setCookie(w http.ResponseWriter, value string, expires time.Time) {
-	c := &http.Cookie{Name: s.cookieName(), Value: value, Path: "/", Expires: expires, HttpOnly: true,
+func (s *Server) setCookie(w http.ResponseWriter, name, value string, expires time.Time) {
+	c := &http.Cookie{Name: name, Value: value, Path: "/", Expires: expires, HttpOnly: true,
 		SameSite: http.SameSiteStrictMode, Secure: s.cfg.TLS != nil}
 	if value == "" {
 		c.MaxAge = -1

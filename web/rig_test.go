@@ -67,21 +67,22 @@ func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 
 // fake is a backend in memory.
 type fake struct {
-	mu       sync.Mutex
-	node     string
-	plant    *Plant
-	pair     api.Pair
-	ready    bool
-	alarms   []api.Alarm
-	alarmErr error
-	alarmLog *Feed[api.AlarmChange]
-	journal  *Feed[api.JournalEntry]
-	audits   []AuditEvent
-	writes   []Write
-	write    func(ctx context.Context, w Write) (api.WriteResult, error)
-	commands []string
-	query    api.HistoryQuery
-	panics   bool
+	mu         sync.Mutex
+	node       string
+	plant      *Plant
+	pair       api.Pair
+	ready      bool
+	alarms     []api.Alarm
+	alarmErr   error
+	journalErr error
+	alarmLog   *Feed[api.AlarmChange]
+	journal    *Feed[api.JournalEntry]
+	audits     []AuditEvent
+	writes     []Write
+	write      func(ctx context.Context, w Write) (api.WriteResult, error)
+	commands   []string
+	query      api.HistoryQuery
+	panics     bool
 }
 
 func newFake(node string, tags ...tag.Definition) *fake {
@@ -194,8 +195,17 @@ func (f *fake) KPI(_ context.Context, from, to time.Time) (api.KPI, error) {
 	return api.KPI{From: from, To: to}, nil
 }
 
-func (f *fake) Journal(context.Context, api.JournalQuery) (api.Journal, error) {
-	return api.Journal{}, nil
+// Journal finds log-outs by their text, as the real one does.
+func (f *fake) Journal(_ context.Context, q api.JournalQuery) (api.Journal, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var j api.Journal
+	for _, e := range f.audits {
+		if q.Text != "" && q.Kind == "session" && strings.Contains(e.Detail, q.Text) {
+			j.Entries = append(j.Entries, api.JournalEntry{Kind: "session", Event: e.Event, Message: e.Detail})
+		}
+	}
+	return j, f.journalErr
 }
 
 func (f *fake) History(_ context.Context, q api.HistoryQuery) (api.History, error) {

@@ -80,7 +80,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 }
 
 // SetAccounts replaces the users and tokens, as after a reload of the configuration. Sessions of users that are gone or
-// have another role end.
+// have another role or password end.
 func (s *Server) SetAccounts(list []User, toks []Token) error {
 	u, err := newUsers(list)
 	if err != nil {
@@ -93,7 +93,7 @@ func (s *Server) SetAccounts(list []User, toks []Token) error {
 	s.accounts.Store(&accounts{users: u, tokens: t})
 	s.sessions.endIf(func(sess *session) bool {
 		a, ok := u.byName[sess.user]
-		return !ok || a.role != sess.role
+		return !ok || a.role != sess.role || s.bind(sess.user) != sess.bound
 	})
 	return nil
 }

@@ -1,48 +1,60 @@
 package web
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"sync"
 	"time"
 )
 
 // session is one log-in. Its id is known to the client only; the server keeps the hash.
 type session struct {
+	mark    string // names the session in the journal
 	user    string
 	role    Role
 	created time.Time
 	expires time.Time
+	bound   string        // to the password
 	ended   chan struct{} // closed at log-out, expiry by displacement, and stop
 }
 
-// sessions are the log-ins of this node. They live in memory: after a restart a client comes back with its ticket.
+// sessions are the log-ins this node knows. They live in memory; the id itself proves the log-in to a node that does not
+// know it (sessionid.go), unless it was ended here.
 type sessions struct {
 	mu     sync.Mutex
 	byHash map[[sha256.Size]byte]*session
+	ended  map[[sha256.Size]byte]time.Time // until when an ended session would have lasted
 }
 
-func newSessions() *sessions { return &sessions{byHash: map[[sha256.Size]byte]*session{}} }
+func newSessions() *sessions {
+	return &sessions{byHash: map[[sha256.Size]byte]*session{}, ended: map[[sha256.Size]byte]time.Time{}}
+}
 
-// create starts a session and returns its id. Beyond the limits the oldest session makes way: a forgotten screen must
-// not keep its user out.
-func (s *sessions) create(user string, role Role, now time.Time) (string, *session) {
-	raw := make([]byte, 32)
-	rand.Read(raw)
-	id := base64.RawURLEncoding.EncodeToString(raw)
-	sess := &session{user: user, role: role, created: now, expires: now.Add(sessionLife), ended: make(chan struct{})}
+// add keeps a session under its id. Beyond the limits the oldest session makes way: a forgotten screen must not keep its
+// user out. It returns the session that is kept: another request may have been first.
+func (s *sessions) add(id string, sess *session, now time.Time) *session {
+	key := sha256.Sum256([]byte(id))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire(now)
-	for s.count(user) >= maxUserSessions {
-		s.dropOldest(user)
+	if known, ok := s.byHash[key]; ok {
+		return known
+	}
+	for s.count(sess.user) >= maxUserSessions {
+		s.dropOldest(sess.user)
 	}
 	for len(s.byHash) >= maxSessions {
 		s.dropOldest("")
 	}
-	s.byHash[sha256.Sum256([]byte(id))] = sess
-	return id, sess
+	s.byHash[key] = sess
+	return sess
+}
+
+// wasEnded reports whether the session with the id was ended on this node.
+func (s *sessions) wasEnded(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.ended[sha256.Sum256([]byte(id))]
+	return ok
 }
 
 // find returns the session with the id.
@@ -74,11 +86,24 @@ func (s *sessions) len() int {
 }
 
 func (s *sessions) drop(key [sha256.Size]byte) {
-	close(s.byHash[key].ended)
+	sess := s.byHash[key]
+	close(sess.ended)
 	delete(s.byHash, key)
+	for old := range s.ended { // any: so many ended sessions at a time are an attack, and each was journalled
+		if len(s.ended) < maxEnded {
+			break
+		}
+		delete(s.ended, old)
+	}
+	s.ended[key] = sess.expires
 }
 
 func (s *sessions) expire(now time.Time) {
+	for key, until := range s.ended {
+		if !now.Before(until) {
+			delete(s.ended, key)
+		}
+	}
 	for key, sess := range s.byHash {
 		if !now.Before(sess.expires) {
 			s.drop(key)

@@ -1,13 +1,8 @@
 package web
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"strings"
 	"time"
 )
 
@@ -29,33 +24,13 @@ const ticketPrefix = "st1." // kind and version
 // issueTicket returns a signed ticket.
 func issueTicket(key []byte, user, node string, now time.Time) (string, time.Time) {
 	expires := now.Add(ticketLife)
-	body, err := json.Marshal(ticket{User: user, Node: node, Issued: now.Unix(), Expires: expires.Unix(), ID: rand.Text()})
-	if err != nil {
-		panic("web: a ticket of strings and numbers cannot be marshalled: " + err.Error())
-	}
-	text := ticketPrefix + base64.RawURLEncoding.EncodeToString(body)
-	return text + "." + base64.RawURLEncoding.EncodeToString(signTicket(key, text)), expires
-}
-
-func signTicket(key []byte, text string) []byte {
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(text))
-	return mac.Sum(nil)
+	return seal(key, ticketPrefix, ticket{User: user, Node: node, Issued: now.Unix(), Expires: expires.Unix(), ID: rand.Text()}), expires
 }
 
 // checkTicket returns the content of a ticket signed with the key and in time.
 func checkTicket(key []byte, s string, now time.Time) (ticket, error) {
 	var t ticket
-	if len(key) == 0 || len(s) > maxTicket || !strings.HasPrefix(s, ticketPrefix) {
-		return t, errTicket
-	}
-	dot := strings.LastIndexByte(s, '.')
-	sum, err := base64.RawURLEncoding.DecodeString(s[dot+1:])
-	if err != nil || dot < len(ticketPrefix) || !hmac.Equal(sum, signTicket(key, s[:dot])) {
-		return t, errTicket
-	}
-	body, err := base64.RawURLEncoding.DecodeString(s[len(ticketPrefix):dot])
-	if err != nil || json.Unmarshal(body, &t) != nil {
+	if !open(key, ticketPrefix, s, &t) {
 		return ticket{}, errTicket
 	}
 	issued, expires := time.Unix(t.Issued, 0), time.Unix(t.Expires, 0)
