@@ -212,9 +212,12 @@ func (c *alarmCampaign) acknowledge(node string) {
 	}
 }
 
+// operatorWaits is how long an operator waits for an answer.
+const operatorWaits = 5 * time.Second
+
 // ask is a call of an operator, who does not wait for ever.
 func (c *alarmCampaign) ask(node, method, path string, in, out any) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), operatorWaits)
 	defer cancel()
 	return c.r.httpIn(ctx, method, c.r.url(node)+path, c.r.who.Token, in, out)
 }
@@ -264,7 +267,7 @@ func (c *alarmCampaign) look(run *alarmRun, truth map[string]int, acks map[strin
 	ids := map[string]map[string]bool{}
 	missing := map[string]bool{}
 	for _, node := range []string{"a", "b"} {
-		list, err := c.r.alarmEntries(node, c.since)
+		list, err := c.r.alarmEntries(node, c.since.Add(-operatorWaits)) // acknowledgements do not pause for a comparison
 		if err != nil {
 			return err
 		}
@@ -273,9 +276,11 @@ func (c *alarmCampaign) look(run *alarmRun, truth map[string]int, acks map[strin
 		for _, e := range list {
 			ids[node][e.ID] = true
 			said[e.Message] = said[e.Message] || e.Event == "ACK"
-			if e.Note == "fork" {
+			switch {
+			case e.Time.Before(c.since):
+			case e.Note == "fork":
 				forks++
-			} else {
+			default:
 				counts[e.Source+" "+e.Event]++
 			}
 		}
