@@ -22,7 +22,7 @@ import (
 
 // The limits of a script and of one call of it.
 const (
-	MaxSourceBytes     = 256 << 10
+	MaxSourceBytes     = 48 << 10
 	MaxExpressionBytes = 4 << 10
 	MaxSteps           = 100_000  // Starlark's own count, about one for each operation
 	MaxTextBytes       = 64 << 10 // of one text value

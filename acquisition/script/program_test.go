@@ -177,7 +177,7 @@ func TestASourceIsRefused(t *testing.T) {
 		"def on_timer(tags, state):\n  break":                  "break not in a loop",
 		"load('x.star', 'y')\ndef on_timer(tags, state): pass": "load is not available",
 		"def on_timer(tags, state):\n  pass\n pass":            "app.star:3",
-		strings.Repeat("#", MaxSourceBytes+1):                  "the limit is 262144",
+		strings.Repeat("#", MaxSourceBytes+1):                  "the limit is 49152",
 	} {
 		if _, err := Compile("app.star", []byte(source)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40q: error %v, want %q", source, err, want)
