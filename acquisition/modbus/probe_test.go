@@ -33,7 +33,7 @@ func TestProbe(t *testing.T) {
 		{"read silent", "read", func(s *slave) { s.mute = true }, true, 1, 1},
 		{"read exception", "read", func(s *slave) { s.holes[0] = true }, false, 1, 1},
 		{"read gateway says no", "read", func(s *slave) { s.except[0] = 11 }, true, 1, 1},
-		{"read malformed", "read", func(s *slave) { s.bad[0] = pdu(3, 4, 0, 0, 0, 0) }, true, 1, 1},
+		{"read malformed", "read", func(s *slave) { s.bad[0] = reshaped(func([]byte) []byte { return []byte{3, 4, 0, 0, 0, 0} }) }, true, 1, 1},
 		{"read bad header", "read", func(s *slave) { s.bad[0] = patch(3, 1) }, true, 1, 1},
 		{"read closed", "read", func(s *slave) { s.bad[0] = func(_ *slave, c *memConn, _ []byte) { c.Close() } }, true, 1, 1},
 		{"read drip", "read", func(s *slave) { s.bad[0] = drip(time.Millisecond, 0) }, false, 1, 1},

@@ -228,30 +228,36 @@ func (s *session) frames() error {
 		if n == 0 {
 			return nil
 		}
-		if !s.plausible(s.in[s.from+n : s.to]) {
-			return fmt.Errorf("%w: what follows an answer is not one", errHeader)
+		if rest := s.in[s.from+n : s.to]; len(rest) > 0 {
+			known, err := s.follows(rest)
+			if err != nil || !known {
+				return err
+			}
 		}
 		s.answerTCP(s.in[s.from : s.from+n])
 		s.from += n
 	}
 }
 
-// plausible reports whether b can be the beginning of an answer. A frame that was cut short and filled up with the
-// beginning of the next one looks sound; what is left of the next one does not. So a frame is used only if what has
-// arrived behind it makes sense.
-func (s *session) plausible(b []byte) bool {
+// follows looks at what has arrived behind a frame. A frame that was cut short and filled up with the beginning of the
+// next one looks sound; what is left of the next one does not. So a frame is used only if what follows it is the
+// beginning of an answer, and while too little has come to know that, it waits.
+func (s *session) follows(b []byte) (known bool, err error) {
 	if _, err := splitTCP(b); err != nil {
-		return false
+		return false, err
 	}
-	if len(b) < 8 {
-		return true
+	if len(b) <= mbapHeader {
+		return false, nil
 	}
 	for i := range s.txs {
 		if t := &s.txs[i]; t.busy && (t.id == binary.BigEndian.Uint16(b) || t.dev.cfg.Unit == b[6]) {
-			return true
+			return true, nil
 		}
 	}
-	return s.unit(b[6]).cfg.Unit == b[6]
+	if s.unit(b[6]).cfg.Unit == b[6] {
+		return true, nil
+	}
+	return false, fmt.Errorf("%w: what follows an answer is not one", errHeader)
 }
 
 func (s *session) framesRTU() {

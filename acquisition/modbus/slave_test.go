@@ -157,19 +157,22 @@ type slave struct {
 	n        int // requests seen
 	conns    []*memConn
 	dials    int
-	refuse   error                 // dials fail
-	black    bool                  // dials hang
-	mute     bool                  // accepts, reads, never answers
-	deaf     bool                  // accepts, does not read
-	dead     map[byte]bool         // units that do not answer
-	holes    map[int]bool          // registers that do not exist
-	most     int                   // registers in a request
-	override map[int]uint16        // registers written
-	except   map[int]byte          // exception to the n-th request
-	bad      map[int]behaviour     // what happens instead of the n-th answer
-	badReq   func(pdu []byte) bool // if set, bad[-1] happens to the first request it matches
-	writes   [][]byte              // PDUs of writes, as executed
-	lose     func(pdu []byte) bool // requests that are executed and not answered
+	refuse   error                         // dials fail
+	black    bool                          // dials hang
+	mute     bool                          // accepts, reads, never answers
+	deaf     bool                          // accepts, does not read
+	dead     map[byte]bool                 // units that do not answer
+	holes    map[int]bool                  // registers that do not exist
+	most     int                           // registers in a request
+	override map[int]uint16                // registers written
+	except   map[int]byte                  // exception to the n-th request
+	bad      map[int]behaviour             // what happens instead of the n-th answer
+	badReq   func(pdu []byte) bool         // if set, bad[-1] happens to the first request it matches
+	writes   [][]byte                      // PDUs of writes, as executed
+	lose     func(pdu []byte) bool         // requests that are executed and not answered
+	content  func(unit byte, a int) uint16 // if set, of registers that were not written
+	wrote    func(pdu []byte)              // if set, is told of writes in place of writes
+	chance   func() behaviour              // if set, what happens to each answer, nil is nothing
 	maxConns int
 	idle     chan struct{}
 	replies  sync.WaitGroup // on their way
@@ -314,6 +317,9 @@ func (s *slave) request(c *memConn, adu []byte) {
 	if s.badReq != nil && s.badReq(pdu) {
 		bad, s.badReq = s.bad[-1], nil
 	}
+	if s.chance != nil {
+		bad = s.chance()
+	}
 	code := s.except[n]
 	quiet := s.mute || s.dead[unit]
 	answer := s.execute(unit, pdu)
@@ -361,6 +367,9 @@ func (s *slave) value(unit byte, a int) uint16 {
 	if v, ok := s.override[a]; ok {
 		return v
 	}
+	if s.content != nil {
+		return s.content(unit, a)
+	}
 	return register(unit, a)
 }
 
@@ -395,7 +404,11 @@ func (s *slave) execute(unit byte, pdu []byte) []byte {
 		}
 		return out
 	}
-	s.writes = append(s.writes, append([]byte(nil), pdu...))
+	if s.wrote != nil {
+		s.wrote(pdu)
+	} else {
+		s.writes = append(s.writes, append([]byte(nil), pdu...))
+	}
 	switch fc {
 	case 5:
 		s.override[a] = uint16(q >> 15)
@@ -422,7 +435,6 @@ func (s *slave) execute(unit byte, pdu []byte) []byte {
 		for i := range wq {
 			s.override[wa+i] = binary.BigEndian.Uint16(pdu[10+2*i:])
 		}
-		s.writes = s.writes[:len(s.writes)-1]
 		out := s.execute(unit, append([]byte{3}, pdu[1:5]...))
 		out[0] = 23
 		return out
