@@ -22,12 +22,16 @@ import (
 type fakeHost struct {
 	name string
 	slow time.Duration // of Deactivate
+	// What happens, if set, while the host does these; an error of joining is the host's.
+	leaving, following func()
+	joining            func() error // guarded by mu, as following is
 
 	mu      sync.Mutex
 	node    *redundancy.Node
 	values  []uint64
 	active  map[string]bool
 	terms   []redundancy.Term
+	had     int // values when it was last activated
 	stop    map[string]func()
 	fail    error
 	health  redundancy.Health
@@ -55,7 +59,7 @@ func (h *fakeHost) Activate(ctx context.Context, area string, t redundancy.Term,
 	if h.fail != nil {
 		return h.fail
 	}
-	h.active[area] = true
+	h.active[area], h.had = true, len(h.values)
 	h.terms = append(h.terms, t)
 	done := make(chan struct{})
 	go func() {
@@ -92,6 +96,9 @@ func (h *fakeHost) Deactivate(area, reason string) {
 	if stop != nil {
 		stop()
 	}
+	if h.leaving != nil {
+		h.leaving()
+	}
 	time.Sleep(h.slow)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -116,6 +123,14 @@ func (h *fakeHost) Snapshot(area string) (uint64, []redundancy.Record) {
 
 func (h *fakeHost) ApplySnapshot(area string, epoch, seq uint64, records []redundancy.Record) error {
 	h.mu.Lock()
+	joining := h.joining
+	h.mu.Unlock()
+	if joining != nil {
+		if err := joining(); err != nil {
+			return err
+		}
+	}
+	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.values = nil
 	h.applied++
@@ -127,6 +142,12 @@ func (h *fakeHost) ApplySnapshot(area string, epoch, seq uint64, records []redun
 }
 
 func (h *fakeHost) Apply(area string, epoch, first uint64, records []redundancy.Record) error {
+	h.mu.Lock()
+	following := h.following
+	h.mu.Unlock()
+	if following != nil {
+		following()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, r := range records {

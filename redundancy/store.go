@@ -18,6 +18,7 @@ type store struct {
 	mu   sync.Mutex
 	file string
 	data stored
+	sync func(*os.File) error
 }
 
 type stored struct {
@@ -29,7 +30,7 @@ func openStore(dir string) (*store, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("the directory of the stored epochs: %w", err)
 	}
-	s := &store{file: filepath.Join(dir, storeFile), data: stored{Epochs: map[string]uint64{}}}
+	s := &store{file: filepath.Join(dir, storeFile), data: stored{Epochs: map[string]uint64{}}, sync: (*os.File).Sync}
 	b, err := os.ReadFile(s.file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
@@ -80,13 +81,13 @@ func (s *store) setEpoch(area string, epoch uint64) error {
 func (s *store) write() error {
 	b, err := json.Marshal(s.data)
 	if err == nil {
-		err = writeSynced(s.file+".new", b)
+		err = s.writeSynced(s.file+".new", b)
 	}
 	if err == nil {
 		err = os.Rename(s.file+".new", s.file)
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(s.file))
+		err = s.syncDir(filepath.Dir(s.file))
 	}
 	if err != nil {
 		return fmt.Errorf("storing the epochs: %w", err)
@@ -94,22 +95,22 @@ func (s *store) write() error {
 	return nil
 }
 
-func writeSynced(name string, b []byte) error {
+func (s *store) writeSynced(name string, b []byte) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(b)
 	if err == nil {
-		err = f.Sync()
+		err = s.sync(f)
 	}
 	return errors.Join(err, f.Close())
 }
 
-func syncDir(name string) error {
+func (s *store) syncDir(name string) error {
 	d, err := os.Open(name)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return errors.Join(s.sync(d), d.Close())
 }
