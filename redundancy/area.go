@@ -277,7 +277,7 @@ func (a *area) refresh() {
 	n := a.n
 	h := n.health.Areas[a.name]
 	a.machine.SetSelf(role.Self{
-		Ready: len(a.notReady()) == 0, Reachable: uint32(h.Reachable), Busy: h.Commands > 0, Score: n.score(),
+		Ready: len(a.notReady()) == 0, Reachable: uint32(h.Reachable), Busy: h.Commands > 0, Score: a.score(), Faults: a.healthText(),
 		Hold: a.hold(),
 	})
 }

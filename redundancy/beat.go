@@ -116,7 +116,7 @@ func (a *area) tell(v role.View) wire.Area {
 	r, reason := a.machine.Role()
 	h := a.n.health.Areas[a.name]
 	w := wire.Area{Name: a.name, View: v, LeaseLeft: int64(left), Since: a.since.UnixNano(), Reason: reason,
-		Devices: uint32(h.Devices), Commands: uint32(h.Commands)}
+		Devices: uint32(h.Devices), Commands: uint32(h.Commands), Lost: uint32(bounded(int64(h.Lost))), Told: true}
 	if r != role.Active {
 		w.Epoch, w.Applied, w.Durable = a.mirror.epoch, a.mirror.applied, a.mirror.durable
 	}
@@ -165,7 +165,7 @@ func (n *Node) hear(p *path, l *link, b wire.Beat) (wire.Message, error) {
 		if a := n.areas[w.Name]; a != nil {
 			a.remember(w.View.Epoch)
 			a.dispatch(a.machine.Heard(now, role.Heard{Incarnation: l.hello.Incarnation, Seq: b.Seq, Answer: b.Answer,
-				Former: b.EchoIncarnation != n.identity.incarnation, View: w.View, Echo: echo, Echoed: echoed, Score: peerScore(b)}))
+				Former: b.EchoIncarnation != n.identity.incarnation, View: w.View, Echo: echo, Echoed: echoed, Score: a.peerScore(b, w)}))
 		}
 	}
 	n.rearm()

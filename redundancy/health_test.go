@@ -1,6 +1,7 @@
 package redundancy_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -49,22 +50,56 @@ func TestHealthMargin(t *testing.T) {
 	})
 }
 
-// TestDevicesMoveNothing: devices that do not answer the active may answer the standby no better.
-func TestDevicesMoveNothing(t *testing.T) {
+// TestDevicesMoveTheArea: what the active cannot reach counts only as far as the standby reaches more, and moves the area
+// after ten seconds; it does not go back while the primary still cannot reach it.
+func TestDevicesMoveTheArea(t *testing.T) {
 	bubble(t, func(t *testing.T, p *pair) {
 		p.startBoth()
-		p.lose(30, 30)
+		p.lose("a", 30)
+		p.lose("b", 30) // dead for both
 		time.Sleep(time.Minute)
 		p.expect("a", role.Active)
-		p.lose(30, 50)
-		p.within(12*time.Second, "health switch", p.hosts["b"].isActive)
+		p.lose("b", 11) // better by less than the margin
+		time.Sleep(time.Minute)
+		p.expect("a", role.Active)
+		p.lose("b", 10)
+		took := p.within(12*time.Second, "health switch", p.hosts["b"].isActive)
+		if took < role.HealthFor {
+			t.Errorf("moved after %v", took)
+		}
+		sw := p.nodes["b"].Status().LastSwitch
+		if sw == nil || sw.Kind != role.Health || !strings.Contains(sw.Reason, "some devices are lost") {
+			t.Errorf("record: %+v", sw)
+		}
+		time.Sleep(time.Minute)
+		p.expect("b", role.Active)
+		p.lose("a", 0)
+		p.lose("b", 0)
+		p.within(3*time.Second, "hand-back", p.hosts["a"].isActive)
 	})
 }
 
-// lose makes node a miss devices, and have a score.
-func (p *pair) lose(devices, score int) {
-	h := p.hosts["a"]
+// TestDeviceGlitch: a loss that comes and goes moves nothing.
+func TestDeviceGlitch(t *testing.T) {
+	bubble(t, func(t *testing.T, p *pair) {
+		p.startBoth()
+		for range 6 {
+			p.lose("a", 70)
+			time.Sleep(role.HealthFor - time.Second)
+			p.lose("a", 0)
+			time.Sleep(time.Second)
+		}
+		p.expect("a", role.Active)
+	})
+}
+
+// lose makes a node miss devices of this weight.
+func (p *pair) lose(name string, weight int) {
+	h := p.hosts[name]
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.health = redundancy.Health{Score: score, Areas: map[string]redundancy.AreaHealth{"main": {Devices: 40, Reachable: 40 - devices}}}
+	h.health = redundancy.Health{Areas: map[string]redundancy.AreaHealth{"main": {Devices: 40, Reachable: 40, Lost: weight}}}
+	if weight > 0 {
+		h.health.Areas["main"] = redundancy.AreaHealth{Devices: 40, Lost: weight, Reasons: []string{"some devices are lost"}}
+	}
 }

@@ -86,8 +86,7 @@ type Host interface {
 
 // Health is what a node tells its peer and its operators of itself.
 type Health struct {
-	// Score is 0 for a healthy node; each fault adds its weight. A device that does not answer adds at most 1, and
-	// only where its area is active: the peer may reach it no better, so these are taken off where scores are compared.
+	// Score is 0 for a healthy node; each fault of the node adds its weight. Devices are counted in Areas.
 	Score int
 	// Reasons are the faults behind the score, one short text each.
 	Reasons []string
@@ -112,6 +111,11 @@ type AreaHealth struct {
 	Devices, Reachable int
 	// Commands is how many device writes are under way; a hand-back waits for none.
 	Commands int
+	// Lost is the weight of the devices that this node does not reach, of those alone at which a standby looks as well:
+	// where only one of the nodes can tell, nothing may follow from it. It is added to the score where scores are compared.
+	Lost int
+	// Reasons say which devices are lost.
+	Reasons []string
 }
 
 // Area is one area of the pair.

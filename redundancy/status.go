@@ -131,7 +131,7 @@ func (n *Node) peerStatus(now time.Duration) PeerStatus {
 	}
 	for _, w := range p.beat.Areas {
 		s.Areas = append(s.Areas, peerArea(w))
-		s.Health.Areas[w.Name] = AreaHealth{Devices: int(w.Devices), Reachable: int(w.View.Reachable), Commands: int(w.Commands)}
+		s.Health.Areas[w.Name] = AreaHealth{Devices: int(w.Devices), Reachable: int(w.View.Reachable), Commands: int(w.Commands), Lost: int(w.Lost)}
 	}
 	return s
 }

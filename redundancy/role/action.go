@@ -143,6 +143,8 @@ type Self struct {
 	Busy bool
 	// Score is the node's health: 0 is best, each fault adds its weight.
 	Score int
+	// Faults are what the score is made of, in words, for the reason of a switch; at most [MaxFaults] bytes.
+	Faults string
 	// Hold is why the peer should not get the area by itself; empty means it may.
 	Hold string
 }

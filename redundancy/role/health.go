@@ -15,6 +15,8 @@ const (
 	NoHealthSwitch = -1
 	// HealthFor is how long it must have been better without a break: a full disk stays, a glitch passes.
 	HealthFor = 10 * time.Second
+	// MaxFaults is how much is told of the reasons, in bytes: they travel in every step and heartbeat.
+	MaxFaults = 400
 	// HealthEvery is the shortest time from one such switch, successful or not, to the next on either node.
 	HealthEvery = 5 * time.Minute
 )
@@ -51,7 +53,11 @@ func (m *Machine) mayHandOver() bool {
 
 func (m *Machine) healthSwitch() {
 	m.healthAt = m.last
-	m.begun(Health, fmt.Sprintf("%s has been healthier for %v: score %d against %d here", m.cfg.Peer, HealthFor, m.peerScore, m.self.Score))
+	why := fmt.Sprintf("%s has been healthier for %v: score %d against %d here", m.cfg.Peer, HealthFor, m.peerScore, m.self.Score)
+	if m.self.Faults != "" {
+		why += ": " + m.self.Faults
+	}
+	m.begun(Health, why)
 }
 
 // worse reports whether the peer is so much less healthy that the area would not stay there.

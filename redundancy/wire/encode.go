@@ -51,7 +51,12 @@ func (m Beat) append(b []byte) []byte {
 	for _, a := range areas {
 		b = a.append(b)
 	}
-	return m.Switch.append(b)
+	b = m.Switch.append(b)
+	b = u16(b, uint16(len(areas)))
+	for _, a := range areas {
+		b = u32(b, a.Lost)
+	}
+	return b
 }
 
 func (s Switch) append(b []byte) []byte {
@@ -207,7 +212,24 @@ func (d *decoder) beat() Message {
 		}
 	}
 	m.Switch = d.lastSwitch()
+	d.losses(&m)
 	return m
+}
+
+// losses reads what was added at the end of a beat: a sender that does not have it yet ends before.
+func (d *decoder) losses(m *Beat) {
+	if d.err != nil || len(d.b) == 0 {
+		return
+	}
+	for i := range d.count(MaxList) {
+		lost := d.u32()
+		if d.err != nil {
+			return
+		}
+		if i < len(m.Areas) {
+			m.Areas[i].Lost, m.Areas[i].Told = lost, true
+		}
+	}
 }
 
 func (d *decoder) lastSwitch() Switch {

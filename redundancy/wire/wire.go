@@ -141,6 +141,9 @@ type Area struct {
 	Commands  uint32
 	// Epoch, Applied and Durable are the position of the mirror on a standby.
 	Epoch, Applied, Durable uint64
+	// Lost is the weight of the devices that this node cannot reach; Told is false when an older sender says nothing of it.
+	Lost uint32
+	Told bool
 }
 
 // Goodbye says that the sender leaves and nothing of it acts any more.

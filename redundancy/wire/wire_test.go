@@ -22,7 +22,7 @@ func samples() []Message {
 		Reject{Known: 4, Reason: "another project"},
 		Beat{Answer: true, Seq: 1, Request: 2, Number: 3, Echo: 4, EchoIncarnation: 5, Wall: -6, Digest: "d", Score: -7, Reasons: []string{"disk"},
 			NotReady: []string{"mirror", "clock"}, Progress: []Progress{{"poll", 8, 9}, {"alarms", 10, 11}},
-			Areas:  []Area{{Name: "main", View: view, LeaseLeft: 1, Since: 2, Reason: "r", Devices: 3, Commands: 4, Epoch: 5, Applied: 6, Durable: 7}, {}},
+			Areas:  []Area{{Name: "main", View: view, LeaseLeft: 1, Since: 2, Reason: "r", Devices: 3, Commands: 4, Epoch: 5, Applied: 6, Durable: 7, Lost: 8, Told: true}, {Told: true}},
 			Switch: Switch{Area: "main", From: "a", To: "b", Reason: "r", Kind: role.Fault, At: 1, Epoch: 2, Detect: 3, Activate: 4, FirstValue: 5, Missed: 6, Duplicates: 7}},
 		Beat{},
 		Goodbye{Seq: 1, Reason: "stopped"},
@@ -65,7 +65,11 @@ func TestCutShortAtEveryByte(t *testing.T) {
 		}
 		body := frame[4 : len(frame)-4]
 		for n := 1; n < len(body); n++ {
-			if _, err := Decode(body[:n]); !errors.Is(err, ErrFormat) {
+			got, err := Decode(body[:n])
+			if beat, ok := got.(Beat); ok && err == nil && n == len(body)-2-4*len(beat.Areas) {
+				continue // as an older node sends it
+			}
+			if !errors.Is(err, ErrFormat) {
 				t.Fatalf("%T: a body of %d of %d bytes: %v", m, n, len(body), err)
 			}
 		}

@@ -61,8 +61,10 @@ type Redundancy struct {
 	HoldOff   time.Duration
 	JoinWait  time.Duration
 	Policy    string
-	Witnesses witness.Config
-	TLS       *LinkTLS // nil: the link is not secured, which only loopback addresses may be
+	// HealthMargin is how much healthier the peer must be for an area to move there; [role.NoHealthSwitch] for never.
+	HealthMargin int
+	Witnesses    witness.Config
+	TLS          *LinkTLS // nil: the link is not secured, which only loopback addresses may be
 }
 
 // LinkTLS is how the link between the nodes is secured.
@@ -92,6 +94,7 @@ type Device struct {
 	Area   string
 	Driver string
 	Probe  string
+	Weight int // in the health of a node that does not reach it
 	Modbus *modbus.Device
 	OPCUA  *opcua.Device
 

@@ -13,6 +13,7 @@ import (
 	"scada/alarms"
 	"scada/cmd/internal/config"
 	"scada/redundancy/resource"
+	"scada/redundancy/role"
 )
 
 func load(t *testing.T, text string, others map[string]string) (*config.Config, error) {
@@ -142,6 +143,9 @@ func TestEveryMessage(t *testing.T) {
 		{"areas:", "redundancy: {misses: 1}\nareas:", `plant.yaml:5:14: redundancy.misses: 1 is outside 2 .. 20`},
 		{"areas:", "redundancy: {failback: later}\nareas:", `plant.yaml:5:14: redundancy.failback: "later" is none of auto, manual, never`},
 		{"areas:", "redundancy: {policy: luck}\nareas:", `plant.yaml:5:14: redundancy.policy: "luck" is none of availability, safety`},
+		{"areas:", "redundancy: {health_margin: 10001}\nareas:", `plant.yaml:5:14: redundancy.health_margin: 10001 is outside 1 .. 10000`},
+		{"areas:", "redundancy: {health_margin: -1}\nareas:", `redundancy.health_margin: -1 is outside 1 .. 10000`},
+		{"driver: modbus,", "driver: modbus, weight: 1001,", `weight: 1001 is outside 0 .. 1000`},
 		{"areas:", "redundancy: {hold_off: 2h}\nareas:", `plant.yaml:5:14: redundancy.hold_off: 2h0m0s is outside 0s .. 1h0m0s`},
 		{"areas:", "redundancy: {tls: {dir: /etc/keys}}\nareas:", `plant.yaml:5:20: redundancy.tls.dir: "/etc/keys" is not a folder inside the node's data folder`},
 		{"areas:", "redundancy: {tls: {dir: ../keys}}\nareas:", `redundancy.tls.dir: "../keys" is not a folder inside`},
@@ -325,4 +329,18 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("config %v and error %v", c, err)
 		}
 	})
+}
+
+// TestHealthSettings: the defaults, and 0 as a value of its own: an area that health never moves, a device without weight.
+func TestHealthSettings(t *testing.T) {
+	c, err := load(t, base(t), nil)
+	if err != nil || c.Redundancy.HealthMargin != role.DefaultHealthMargin || c.Devices[0].Weight != 10 {
+		t.Errorf("margin %d, weight %d, %v", c.Redundancy.HealthMargin, c.Devices[0].Weight, err)
+	}
+	text := strings.Replace(base(t), "areas:", "redundancy: {health_margin: 0}\nareas:", 1)
+	text = strings.Replace(text, "driver: modbus,", "driver: modbus, weight: 0,", 1)
+	c, err = load(t, text, nil)
+	if err != nil || c.Redundancy.HealthMargin != role.NoHealthSwitch || c.Devices[0].Weight != 0 {
+		t.Fatalf("margin %d, weight %d, %v", c.Redundancy.HealthMargin, c.Devices[0].Weight, err)
+	}
 }

@@ -14,6 +14,8 @@ import (
 const (
 	maxDevices     = 10_000
 	defaultRetries = 2
+	defaultWeight  = 10 // two devices of this weight make the default health margin
+	maxWeight      = 1000
 )
 
 // devices builds the device list and returns the devices by name; those with errors are in it too, so that their tags
@@ -47,6 +49,13 @@ func (b *builder) devices() map[string]*Device {
 		}
 		if !oneOf(d.Probe, "none", "tcp", "read") {
 			b.failf(path+".probe", "%q is none of none, tcp, read", d.Probe)
+		}
+		d.Weight = defaultWeight
+		if f.Weight != nil {
+			d.Weight = *f.Weight
+		}
+		if d.Weight < 0 || d.Weight > maxWeight {
+			b.failf(path+".weight", "%d is outside 0 .. %d", d.Weight, maxWeight)
 		}
 		b.driver(path, f, d)
 	}

@@ -35,6 +35,7 @@ type redundancyFile struct {
 	HoldOff   time.Duration `yaml:"hold_off"`
 	JoinWait  time.Duration `yaml:"join_wait"`
 	Policy    string        `yaml:"policy"`
+	Margin    *int          `yaml:"health_margin" json:",omitempty"`
 	Witnesses []witnessFile `yaml:"witnesses" json:",omitempty"`
 	TLS       *tlsFile      `yaml:"tls" json:",omitzero"`
 }
@@ -55,6 +56,7 @@ type deviceFile struct {
 	Area   string           `yaml:"area"`
 	Driver string           `yaml:"driver"`
 	Probe  string           `yaml:"probe"`
+	Weight *int             `yaml:"weight" json:",omitempty"`
 	Modbus *modbusFile      `yaml:"modbus"`
 	OPCUA  *opcuaDeviceFile `yaml:"opcua"`
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"scada/redundancy/pki"
+	"scada/redundancy/role"
 )
 
 // Bounds and defaults of the redundancy section. The heartbeat bounds are what a software pair can promise: below
@@ -126,8 +127,22 @@ func (b *builder) redundancy() {
 	if !oneOf(out.Policy, "availability", "safety") {
 		b.failf("redundancy.policy", "%q is none of availability, safety", out.Policy)
 	}
+	out.HealthMargin = b.healthMargin(r.Margin)
 	out.TLS = b.linkTLS()
 	b.config.Redundancy = out
+}
+
+// healthMargin is 0 in the file for "never".
+func (b *builder) healthMargin(given *int) int {
+	switch {
+	case given == nil:
+		return role.DefaultHealthMargin
+	case *given == 0:
+		return role.NoHealthSwitch
+	case *given < 0 || *given > role.MaxHealthMargin:
+		b.failf("redundancy.health_margin", "%d is outside 1 .. %d (0: an area never moves to the healthier node)", *given, role.MaxHealthMargin)
+	}
+	return *given
 }
 
 // linkTLS checks how the link is secured. A link that leaves the machine must be: whoever speaks for a node of the pair

@@ -64,8 +64,10 @@ type area struct {
 	unconfirmed map[alarms.Key]bool // commands whose operators were told that the outcome is open
 	changed     uint64              // counts what the stored image of the alarms lacks
 
-	probed      []string // devices a standby may look at
-	unreachable map[string]bool
+	lookout *lookout
+	weights map[string]int  // of the devices
+	polled  map[string]bool // devices that are asked again and again, and do not only tell changes
+	pulse   time.Duration   // the shortest period of that, 0 when there is none
 
 	end  context.CancelFunc // of the present activation
 	work sync.WaitGroup
@@ -78,7 +80,7 @@ func now() int64 { return time.Now().UnixNano() }
 func (a *area) activate(ctx context.Context, term role.Term, reason string) error {
 	ctx, a.end = context.WithCancel(ctx)
 	a.mu.Lock()
-	a.active, a.epoch, a.seq, a.unreachable = true, term.Epoch, 0, nil
+	a.active, a.epoch, a.seq = true, term.Epoch, 0
 	at := now()
 	a.proof.begin(a.live)
 	blind := a.live.Requalify(a.ids, lastKnown)

@@ -3,7 +3,6 @@ package server
 import (
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"scada/redundancy/role"
@@ -36,11 +35,7 @@ alarms:
 `
 
 func crossed(t *testing.T, f func(w *world)) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorldOf(t, crossedPlant, nil)
-		f(w)
-		w.end()
-	})
+	bubbleOf(t, crossedPlant, f)
 }
 
 // acting checks who is active for each area, as the node sees it, with a standby beside it that is ready.

@@ -132,7 +132,7 @@ func TestPartitionIsMergedWhenItHeals(t *testing.T) {
 		w.within(2*time.Second, "it goes", w.alarm("a", "tripped", "RTN_UNACK"))
 		w.net.Heal("b", "field", "")
 		w.within(30*time.Second, "b reaches the controller again", func() error {
-			if h := w.node["b"].health.Load().Areas["main"]; h.Reachable != 1 {
+			if h := w.node["b"].health.Load().health.Areas["main"]; h.Reachable != 1 {
 				return fmt.Errorf("%+v", h)
 			}
 			return nil

@@ -3,27 +3,31 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
-	"scada/acquisition"
 	"scada/redundancy"
 	"scada/redundancy/role"
 	"scada/web/api"
 )
 
-// Weights of what can be wrong with a node. A device the other node may reach weighs little; a node that cannot record
-// should not be the active one.
+// Weights of what can be wrong with a node; the devices have their own. A node that cannot record should not be the active
+// one. What is less than the default margin of 20 is shown and moves nothing by itself.
 const (
+	weightStuck    = 100
 	weightHistory  = 50
 	weightJournal  = 50
 	weightResource = 50
-	weightDevice   = 1
+	weightNetwork  = 30
 	weightClock    = 10
+	weightLate     = 10
 )
 
 const (
 	healthEvery  = 200 * time.Millisecond
 	maxClockSkew = time.Second
+	// stuckAfter is how long an engine may stand still that has something to do.
+	stuckAfter = 5 * time.Second
 )
 
 // watchHealth keeps the health the heartbeat carries up to date.
@@ -31,13 +35,31 @@ func (s *Server) watchHealth(ctx context.Context) error {
 	tick := time.NewTicker(healthEvery)
 	defer tick.Stop()
 	for {
-		s.health.Store(s.assess())
+		s.health.Store(&assessment{health: *s.assess(), at: time.Now()})
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
 	}
+}
+
+// assessment is how the node found itself, and when.
+type assessment struct {
+	health redundancy.Health
+	at     time.Time
+}
+
+// present is the health as the heartbeat carries it. One that is old says that whoever assesses the node is stuck himself,
+// in a lock or on a disk: then nothing else it says counts.
+func (a *assessment) present(now time.Time) redundancy.Health {
+	h := a.health
+	if age := now.Sub(a.at); age > stuckAfter {
+		h.Score += weightStuck
+		h.Reasons = append(slices.Clone(h.Reasons), fmt.Sprintf("the node has not looked at itself for %s", age.Round(time.Second)))
+		h.NotReady = append(slices.Clone(h.NotReady), "the node is stuck")
+	}
+	return h
 }
 
 func (s *Server) assess() *redundancy.Health {
@@ -56,6 +78,12 @@ func (s *Server) assess() *redundancy.Health {
 	if skew := st.Peer.ClockOffset.Abs(); st.Peer.Reachable && skew > maxClockSkew {
 		fault(weightClock, "the clocks of the nodes differ by %s", skew.Round(time.Millisecond))
 	}
+	for _, why := range s.network.faults() {
+		fault(weightNetwork, "%s", why)
+	}
+	if late := s.late.worst(time.Now()); late > s.late.limit {
+		fault(weightLate, "programs get their turn up to %s late", late.Round(10*time.Millisecond))
+	}
 	for _, name := range s.areaNames {
 		a := s.areas[name]
 		if a.commit.broken() {
@@ -64,11 +92,14 @@ func (s *Server) assess() *redundancy.Health {
 		for _, why := range a.resources.Faults() {
 			fault(weightResource, "area %s: %s", name, why)
 		}
-		ah, progress := a.health()
-		h.Areas[name] = ah
+		reach, progress := a.reach(), a.progress()
+		h.Areas[name] = reach.health(s.cfg.Redundancy.HealthMargin)
 		h.Progress = append(h.Progress, progress)
-		if missing := ah.Devices - ah.Reachable; missing > 0 && a.isActive() {
-			fault(missing*weightDevice, "%d of %d devices of area %s do not answer", missing, ah.Devices, name)
+		if reach.active && reach.polled > 0 && a.pulse > 0 && progress.Age > max(stuckAfter, 3*a.pulse) {
+			fault(weightStuck, "area %s has taken no sample for %s although devices answer", name, progress.Age.Round(time.Second))
+		}
+		if why := reach.text(name); why != "" {
+			h.Reasons = append(h.Reasons, why)
 		}
 	}
 	h.NotReady = s.notReady(h)
@@ -93,27 +124,6 @@ func (s *Server) notReady(h *redundancy.Health) []string {
 		}
 	}
 	return append(why, s.mirrorProblems()...)
-}
-
-// health is what the heartbeat tells of the area.
-func (a *area) health() (redundancy.AreaHealth, redundancy.Progress) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	ah := redundancy.AreaHealth{Devices: len(a.group.Devices()), Commands: a.writes}
-	p := redundancy.Progress{Name: "samples/" + a.name, Counter: a.samples}
-	if !a.lastAt.IsZero() {
-		p.Age = time.Since(a.lastAt)
-	}
-	if !a.active {
-		ah.Reachable = ah.Devices - len(a.unreachable) // only devices with a probe are asked
-		return ah, p
-	}
-	for _, d := range a.group.Status() {
-		if d.State == acquisition.Good || d.State == acquisition.Suspect {
-			ah.Reachable++
-		}
-	}
-	return ah, p
 }
 
 func (a *area) isActive() bool {
@@ -175,7 +185,7 @@ func (s *Server) serviceLevel() byte {
 		own := levelNoData
 		switch a.Role {
 		case role.Active:
-			own = max(levelActive-st.Health.Score, levelActiveLeast)
+			own = max(levelActive-totalScore(st.Health), levelActiveLeast)
 			if a.Switching != "" {
 				own = levelReadyStandby - 1 // about to leave: clients that follow the standard go first
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"scada/redundancy"
 	"scada/redundancy/role"
@@ -91,7 +92,7 @@ func (h host) Command(ctx context.Context, name string, payload []byte) ([]byte,
 }
 
 // Health implements [redundancy.Host].
-func (h host) Health() redundancy.Health { return *h.health.Load() }
+func (h host) Health() redundancy.Health { return h.health.Load().present(time.Now()) }
 
 // request is the envelope of what one node asks of the other: a line of JSON, then bytes where bytes are meant.
 type request struct {

@@ -57,7 +57,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	st := c.s.pair.Status()
 	gauge(c.ready, bit(st.FailoverReady))
-	gauge(c.score, float64(st.Health.Score))
+	gauge(c.score, float64(totalScore(st.Health)))
 	for _, a := range st.Areas {
 		for r := role.Starting; r.Valid(); r++ {
 			gauge(c.role, bit(a.Role == r), a.Area, r.String())

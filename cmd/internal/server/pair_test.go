@@ -59,11 +59,6 @@ type world struct {
 	resource func(node string, c config.Resource) (resource.Resource, error)
 }
 
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	return newWorldOf(t, bubblePlant, nil)
-}
-
 func newWorldOf(t *testing.T, plant string, res func(node string, c config.Resource) (resource.Resource, error)) *world {
 	t.Helper()
 	dir := t.TempDir()
@@ -210,9 +205,11 @@ func (w *world) alarm(name, id, want string) func() error {
 	}
 }
 
-func bubble(t *testing.T, f func(w *world)) {
+func bubble(t *testing.T, f func(w *world)) { bubbleOf(t, bubblePlant, f) }
+
+func bubbleOf(t *testing.T, plant string, f func(w *world)) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newWorldOf(t, plant, nil)
 		f(w)
 		w.end()
 	})

@@ -27,7 +27,7 @@ func (b backend) Role() api.Pair {
 func (b backend) ownNode(st redundancy.Status) api.Node {
 	n := api.Node{
 		Node: st.Node, Designation: b.designation(st.Node), Reachable: true, Version: st.Version, ConfigDigest: st.Digest,
-		Ready: st.FailoverReady, NotReady: notNil(st.NotReady), Score: st.Health.Score, Faults: st.Health.Reasons,
+		Ready: st.FailoverReady, NotReady: notNil(st.NotReady), Score: totalScore(st.Health), Faults: st.Health.Reasons,
 		Backfill: b.backfill(),
 	}
 	for _, a := range st.Areas {
@@ -45,7 +45,7 @@ func (b backend) ownNode(st redundancy.Status) api.Node {
 func (b backend) peerNode(st redundancy.Status) api.Node {
 	n := api.Node{
 		Node: b.cfg.Peer(b.nodeName), Designation: b.designation(b.cfg.Peer(b.nodeName)), Reachable: st.Peer.Reachable,
-		Version: st.Peer.Version, ConfigDigest: st.Peer.Digest, Score: st.Peer.Health.Score, Faults: st.Peer.Health.Reasons,
+		Version: st.Peer.Version, ConfigDigest: st.Peer.Digest, Score: totalScore(st.Peer.Health), Faults: st.Peer.Health.Reasons,
 		Ready: st.FailoverReady, NotReady: notNil(slices.Clone(st.Peer.Health.NotReady)),
 	}
 	if !st.Peer.Reachable {

@@ -2,64 +2,130 @@ package server
 
 import (
 	"context"
+	"log/slog"
 	"slices"
+	"sync"
 	"time"
+
+	"scada/acquisition"
 )
 
 const (
 	probeEvery  = 5 * time.Second
 	probeWithin = 2 * time.Second
+	// laneWithin bounds one round over the devices of a channel: what a standby says of its reach must not be older than what
+	// the health switch waits for.
+	laneWithin = 4 * time.Second
 )
 
-// probe looks, while the area is standby here, whether this node could reach the devices that permit it. A take-over by
+// lookout looks, while the area is standby here, whether this node could reach the devices that permit it. A take-over by
 // a node that cannot see the plant would help nobody.
-func (a *area) probe(ctx context.Context) error {
+type lookout struct {
+	area   string
+	log    *slog.Logger
+	look   func(ctx context.Context, device string) error
+	active func() bool
+	lanes  [][]string // the devices of one channel each: a channel does one thing at a time
+
+	mu      sync.Mutex
+	reached map[string]bool // what the last look at a device found; without one it is not here
+}
+
+// lanes are the devices of each source that a standby may look at.
+func lanes(sources []acquisition.Source, permitted func(device string) bool) [][]string {
+	var all [][]string
+	for _, src := range sources {
+		lane := slices.DeleteFunc(slices.Clone(src.Devices()), func(d string) bool { return !permitted(d) })
+		if len(lane) > 0 {
+			all = append(all, lane)
+		}
+	}
+	return all
+}
+
+// run looks around until ctx ends.
+func (l *lookout) run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, lane := range l.lanes {
+		wg.Go(func() { l.watch(ctx, lane) })
+	}
+	wg.Wait()
+	return nil
+}
+
+// watch goes round the devices of one channel. A round that was too long is continued by the next.
+func (l *lookout) watch(ctx context.Context, lane []string) {
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
-	for {
+	for next := 0; ; {
+		if l.active() {
+			l.forget(lane)
+		} else {
+			next = l.round(ctx, lane, next)
+		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 		}
-		for _, device := range a.probed {
-			if a.isActive() {
-				break
-			}
-			a.probeOne(ctx, device)
+	}
+}
+
+// round looks at the devices from next on and returns where the following one begins. What there was no time for is not
+// known to be reached.
+func (l *lookout) round(ctx context.Context, lane []string, next int) int {
+	began := time.Now()
+	for i := range lane {
+		at := (next + i) % len(lane)
+		if l.active() || ctx.Err() != nil {
+			return at
 		}
+		if time.Since(began) > laneWithin-probeWithin {
+			for ; i < len(lane); i++ {
+				j := (next + i) % len(lane)
+				l.forget(lane[j : j+1])
+			}
+			return at
+		}
+		l.probe(ctx, lane[at])
 	}
+	return next
 }
 
-func (a *area) probeOne(ctx context.Context, device string) {
-	ctx, cancel := context.WithTimeout(ctx, probeWithin)
+func (l *lookout) probe(ctx context.Context, device string) {
+	limited, cancel := context.WithTimeout(ctx, probeWithin)
 	defer cancel()
-	err := a.group.Probe(ctx, device)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.active || a.unreachable[device] == (err != nil) {
+	err := l.look(limited, device)
+	if l.active() || ctx.Err() != nil {
 		return
 	}
-	if a.unreachable == nil {
-		a.unreachable = map[string]bool{}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was, known := l.reached[device]
+	l.reached[device] = err == nil
+	switch {
+	case err == nil && known && !was:
+		l.log.Info("A device can be reached again from the standby", "area", l.area, "device", device)
+	case err != nil && (!known || was):
+		l.log.Warn("A device cannot be reached from the standby", "area", l.area, "device", device, "error", err)
 	}
-	if err == nil {
-		delete(a.unreachable, device)
-		a.log.Info("A device can be reached again from the standby", "area", a.name, "device", device)
-		return
-	}
-	a.unreachable[device] = true
-	a.log.Warn("A device cannot be reached from the standby", "area", a.name, "device", device, "error", err)
 }
 
-// lostDevices are the devices this standby could not poll, in order of name.
-func (a *area) lostDevices() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var lost []string
-	for device := range a.unreachable {
-		lost = append(lost, device)
+func (l *lookout) forget(devices []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, d := range devices {
+		delete(l.reached, d)
 	}
-	slices.Sort(lost)
-	return lost
 }
+
+// reaches reports whether this standby reached the device when it last looked, and whether it looked at all.
+func (l *lookout) reaches(device string) (reached, known bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	reached, known = l.reached[device]
+	return reached, known
+}
+
+// probed are all devices it looks at.
+func (l *lookout) probed() []string { return slices.Concat(l.lanes...) }

@@ -81,10 +81,11 @@ type Server struct {
 	nodeNames []string
 	healers   map[string]*healer
 	resources map[string]*resource.Manager
-	drivers   map[string]string   // device -> driver
-	alarmsOf  map[string]string   // condition -> area
-	probes    map[string][]string // area -> devices a standby may look at
-	health    atomic.Pointer[redundancy.Health]
+	drivers   map[string]string // device -> driver
+	alarmsOf  map[string]string // condition -> area
+	health    atomic.Pointer[assessment]
+	late      *lateness
+	network   *clientNetwork
 
 	problemMu sync.Mutex
 	problems  map[string]string // area -> why it is not mirrored
@@ -107,13 +108,15 @@ func New(opts Options) (*Server, error) {
 	s := &Server{
 		lifecycle: newLifecycle(log), cfg: cfg, nodeName: opts.Node, version: opts.Version, log: log, started: time.Now().UTC(),
 		live: live.New(len(cfg.Tags)), areas: map[string]*area{}, healers: map[string]*healer{}, resources: map[string]*resource.Manager{}, drivers: map[string]string{},
-		alarmsOf: map[string]string{}, probes: map[string][]string{}, problems: map[string]string{}, nodeNames: slices.Sorted(maps.Keys(cfg.Nodes)),
+		alarmsOf: map[string]string{}, problems: map[string]string{}, nodeNames: slices.Sorted(maps.Keys(cfg.Nodes)),
 		alarmFeed: web.NewFeed[api.AlarmChange](feedSize), entryFeed: web.NewFeed[api.JournalEntry](feedSize),
 	}
 	s.plant = &web.Plant{Tags: cfg.Tags, Live: s.live, Pages: pages(cfg)}
-	s.health.Store(&redundancy.Health{})
+	s.health.Store(&assessment{at: time.Now()})
 	heartbeat := cfg.Redundancy.Heartbeat
 	s.vigil = newVigil(heartbeat*time.Duration(cfg.Redundancy.Misses)-heartbeat/2, heartbeat)
+	s.late = newLateness(heartbeat * time.Duration(cfg.Redundancy.Misses))
+	s.network = newClientNetwork(opts, node)
 	if err := s.build(opts, node); err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
@@ -210,6 +213,7 @@ func (s *Server) buildAreas(opts Options, node config.Node) error {
 		area.image = newImage(area, node.Data)
 		area.image.load()
 		s.areas[a.Name], s.healers[a.Name] = area, h
+		area.pulse = s.pulse(a.Name)
 	}
 	return nil
 }
@@ -248,6 +252,7 @@ func (s *Server) buildArea(name string, opts Options, node config.Node) (*area, 
 	}
 	a.group, err = acquisition.NewGroup(sources, func(f acquisition.FirstGood) { s.firstGood(name, f) })
 	a.proof = newProof(own, func(missed, duplicates int) { s.pair.Proof(name, missed, duplicates) })
+	a.lookout, a.weights = s.newLookout(a, sources)
 	return a, err
 }
 
@@ -314,9 +319,6 @@ func (s *Server) sources(area string, opts Options, node config.Node) ([]acquisi
 			continue
 		}
 		s.drivers[d.Name] = d.Driver
-		if d.Probe != "none" {
-			s.probes[area] = append(s.probes[area], d.Name)
-		}
 		if d.Modbus != nil {
 			buses = append(buses, *d.Modbus)
 			continue
@@ -356,6 +358,7 @@ func (s *Server) buildPair(opts Options, node config.Node) error {
 	c := redundancy.Config{
 		Project: s.cfg.Project, Version: s.version, Digest: s.cfg.Digest, Self: s.nodeName, Peer: peer.Name, DataDir: node.Data,
 		Heartbeat: r.Heartbeat, Misses: r.Misses, JoinWait: r.JoinWait, Failback: failback, HoldOff: r.HoldOff, Policy: policy,
+		HealthMargin: r.HealthMargin,
 	}
 	for _, a := range s.cfg.Areas {
 		c.Areas = append(c.Areas, redundancy.Area{Name: a.Name, Primary: a.Primary})
@@ -440,14 +443,15 @@ func (s *Server) origins() []string {
 // writes to disk.
 func (s *Server) start(opts Options, node config.Node) error {
 	for _, name := range s.areaNames {
-		s.areas[name].probed = s.probes[name]
-		s.spawn("probes of "+name, s.areas[name].probe)
+		s.spawn("probes of "+name, s.areas[name].lookout.run)
 		s.spawn("image of "+name, s.areas[name].image.run)
 		s.spawn("committer of "+name, s.areas[name].commit.run)
 		s.spawn("healer of "+name, s.healers[name].run)
 	}
 	s.spawn("retention of the journal", s.pruneJournal)
 	s.spawn("vigil", s.vigil.run)
+	s.spawn("lateness", s.late.run)
+	s.spawn("client network", s.network.run)
 	s.spawn("health", s.watchHealth)
 	s.spawn("records of switches", s.switches.run)
 	s.keepLink(opts.Dial)

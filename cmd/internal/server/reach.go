@@ -1,0 +1,148 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"scada/acquisition"
+	"scada/redundancy"
+	"scada/redundancy/role"
+)
+
+// reach is which devices of an area this node reaches: by polling as the active, by its looks as the standby.
+type reach struct {
+	active   bool
+	devices  int      // of the area
+	polled   int      // the active: devices that are polled and answer at present
+	commands int      // device writes under way
+	silent   []string // the active: do not
+	lost     int      // weight of those not reached, of the ones a standby looks at
+	watched  int      // weight of those
+	missed   []string // the standby: could not be reached, and the active reaches them
+	failed   []string // the standby: could not be reached
+}
+
+// newLookout returns what looks at the area's devices from the standby, and the weights of all.
+func (s *Server) newLookout(a *area, sources []acquisition.Source) (*lookout, map[string]int) {
+	permitted, weights := map[string]bool{}, map[string]int{}
+	a.polled = map[string]bool{}
+	for _, d := range s.cfg.Devices {
+		serial := d.Modbus != nil && len(d.Modbus.Endpoints) > 0 && strings.HasPrefix(d.Modbus.Endpoints[0], "rtu:")
+		permitted[d.Name] = d.Probe != "none" && !serial // a serial line has one master
+		weights[d.Name] = d.Weight
+		a.polled[d.Name] = d.Modbus != nil
+	}
+	return &lookout{
+		area: a.name, log: s.log, active: a.isActive, reached: map[string]bool{}, look: func(ctx context.Context, device string) error { return a.group.Probe(ctx, device) },
+		lanes: lanes(sources, func(device string) bool { return permitted[device] }),
+	}, weights
+}
+
+// answers reports whether a device answers, by its state on the active. One request without an answer is no loss yet.
+func answers(s acquisition.State) bool { return s == acquisition.Good || s == acquisition.Suspect }
+
+// reach collects what this node knows of the area's devices.
+func (a *area) reach() reach {
+	r := reach{devices: len(a.group.Devices())}
+	a.mu.Lock()
+	r.active, r.commands = a.active, a.writes
+	a.mu.Unlock()
+	probed := a.lookout.probed()
+	there := map[string]bool{} // what answers the active
+	for _, d := range a.status() {
+		there[d.Device] = answers(d.State)
+		switch {
+		case !r.active:
+		case !there[d.Device]:
+			r.silent = append(r.silent, d.Device)
+		case a.polled[d.Device]:
+			r.polled++
+		}
+	}
+	for _, device := range probed {
+		here, known := there[device], true
+		if !r.active {
+			here, known = a.lookout.reaches(device)
+		}
+		r.watched += a.weights[device]
+		if here {
+			continue
+		}
+		r.lost += a.weights[device]
+		if !r.active && known {
+			r.failed = append(r.failed, device)
+			if there[device] {
+				r.missed = append(r.missed, device)
+			}
+		}
+	}
+	slices.Sort(r.missed)
+	return r
+}
+
+// lostDevices are the devices this standby could not poll, while the active does.
+func (a *area) lostDevices() []string { return a.reach().missed }
+
+// health is what the heartbeat tells of it. A node that reaches nothing of the area at all is worse by the margin than one
+// that reaches something, however few devices there are.
+func (r reach) health(margin int) redundancy.AreaHealth {
+	h := redundancy.AreaHealth{Devices: r.devices, Reachable: r.devices - len(r.silent) - len(r.failed), Lost: r.lost, Commands: r.commands}
+	if r.lost == r.watched && r.watched > 0 && margin != role.NoHealthSwitch {
+		h.Lost = max(r.lost, margin)
+	}
+	return h
+}
+
+// namedDevices is how many devices a text names.
+const namedDevices = 5
+
+// text says which devices are lost, or "".
+func (r reach) text(area string) string {
+	list, what := r.silent, "do not answer"
+	if !r.active {
+		list, what = r.failed, "cannot be reached from here"
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	names := strings.Join(list[:min(len(list), namedDevices)], ", ")
+	if len(list) > namedDevices {
+		names += ", …"
+	}
+	return fmt.Sprintf("%d of %d devices of area %s %s: %s", len(list), r.devices, area, what, names)
+}
+
+// totalScore is the score with the devices: what is shown of a node.
+func totalScore(h redundancy.Health) int {
+	sum := h.Score
+	for _, a := range h.Areas {
+		sum += a.Lost
+	}
+	return sum
+}
+
+// pulse is the shortest period in which a device of the area is polled; 0 when none is. What only tells changes may be silent
+// for as long as nothing changes.
+func (s *Server) pulse(area string) time.Duration {
+	var shortest time.Duration
+	for _, t := range s.cfg.Tags {
+		if t.Area == area && s.areas[area].polled[t.Device] && (shortest == 0 || t.ScanPeriod < shortest) {
+			shortest = t.ScanPeriod
+		}
+	}
+	return shortest
+}
+
+// progress is how far the area has come with its samples.
+func (a *area) progress() redundancy.Progress {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := redundancy.Progress{Name: "samples/" + a.name, Counter: a.samples}
+	if !a.lastAt.IsZero() {
+		p.Age = time.Since(a.lastAt)
+	}
+	return p
+}
