@@ -20,6 +20,9 @@ type Config struct {
 	Users   []User
 	Tokens  []Token
 
+	// Mimics holds the drawings of users, NAME.svg at the top; nil: none.
+	Mimics fs.FS
+
 	TLS    *tls.Config // nil: plain HTTP
 	UI     fs.FS       // files of the dashboard with index.html at the top; nil: a page that says how to build it
 	Log    *slog.Logger

@@ -150,6 +150,9 @@ func recordRoutes() []route {
 	return []route{
 		{method: "GET", pattern: base + "/journal", permission: View, handle: (*Server).getJournal, answer: typeOf[api.Journal](),
 			params: join(journal, spanParams, pageParams), summary: "Alarms, operators' actions and events, newest first"},
+		{method: "GET", pattern: base + "/mimics", permission: View, handle: (*Server).getMimics, answer: typeOf[api.Mimics](), summary: "The users' drawings"},
+		{method: "GET", pattern: base + "/mimics/{name}", permission: View, handle: (*Server).getMimic, media: "image/svg+xml",
+			summary: "One drawing, with nothing in it that does more than draw"},
 		{method: "GET", pattern: base + "/history", permission: View, handle: (*Server).getHistory, answer: typeOf[api.History](),
 			params: join(history, spanParams, pageParams), summary: "Recorded samples: raw, processed or reduced"},
 	}

@@ -37,6 +37,7 @@ type plant struct {
 
 // node is one backend of the pair.
 type node struct {
+	web.Backend // what these tests never ask for
 	*plant
 	name    string
 	view    *web.Plant

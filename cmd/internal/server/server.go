@@ -403,7 +403,7 @@ func (s *Server) pairEvent(ev redundancy.Event) {
 
 func (s *Server) buildWeb(opts Options, node config.Node) error {
 	cfg := web.Config{
-		Node: s.nodeName, Address: node.HTTP, PairKey: s.cfg.Web.PairKey, Origins: s.origins(), Log: s.log.With("component", "web"), Listen: opts.Listen,
+		Node: s.nodeName, Address: node.HTTP, PairKey: s.cfg.Web.PairKey, Origins: s.origins(), Mimics: s.mimics(), Log: s.log.With("component", "web"), Listen: opts.Listen,
 	}
 	if ui.Built() {
 		cfg.UI = ui.Files()

@@ -38,13 +38,23 @@ export class Http {
 
   /** call sends a request to a server and returns the decoded answer. */
   async call<T>(origin: string, method: string, path: string, body?: unknown, limitMs = requestMs): Promise<T> {
+    const answer = await this.answer(origin, method, path, body, limitMs);
+    return (answer.status === 204 ? undefined : await answer.json()) as T;
+  }
+
+  /** text fetches something that is not JSON. */
+  async text(origin: string, path: string): Promise<string> {
+    return (await this.answer(origin, "GET", path, undefined, requestMs)).text();
+  }
+
+  private async answer(origin: string, method: string, path: string, body: unknown, limitMs: number): Promise<Response> {
     let answer = await this.send(origin, method, path, body, true, limitMs);
     // 401 says that nothing was done, so sending again after the exchange repeats nothing.
     if (answer.status === 401 && this.ticket !== "" && path !== "/session" && (await this.exchange(origin))) {
       answer = await this.send(origin, method, path, body, true, limitMs);
     }
     if (!answer.ok) throw await failure(answer);
-    return (answer.status === 204 ? undefined : await answer.json()) as T;
+    return answer;
   }
 
   private async exchange(origin: string): Promise<boolean> {

@@ -260,6 +260,7 @@ export const messages = {
   "alarmState.SHELVED": { en: "shelved", zh: "已搁置" },
   "alarmState.SUPPRESSED": { en: "suppressed", zh: "已抑制" },
   "alarmState.OOS": { en: "out of service", zh: "停用" },
+  "level.Active": { en: "active", zh: "动作" },
   "level.HiHi": { en: "high high", zh: "高高限" },
   "level.Hi": { en: "high", zh: "高限" },
   "level.Lo": { en: "low", zh: "低限" },

@@ -10,6 +10,9 @@ interface Bound {
   index: number;
   show: string;
   height: number;
+  /** y and full are where a bar drawn as a plain rectangle stands and how high it is when full. */
+  y: number;
+  full: number;
 }
 
 const svgns = "http://www.w3.org/2000/svg";
@@ -22,7 +25,7 @@ export class Binding {
   constructor(root: Element) {
     for (const element of root.querySelectorAll<SVGElement>("[data-tag]")) {
       const index = client.store.find(element.dataset["tag"] ?? "");
-      this.bound.push({ element, index, show: element.dataset["show"] ?? "text", height: Number(element.dataset["height"] ?? 0) });
+      this.bound.push({ element, index, show: element.dataset["show"] ?? "text", height: Number(element.dataset["height"] ?? 0), ...bar(element) });
       const def = client.store.defs[index];
       element.setAttribute("aria-label", def ? `${def.name} ${def.description ?? ""}` : (element.dataset["tag"] ?? ""));
     }
@@ -59,6 +62,12 @@ export class Binding {
         b.element.classList.toggle("on", value > 2); // a closed valve reads a little above zero
         return;
       case "level": {
+        if (b.element.localName === "rect") {
+          const full = b.full * share(b.index, value);
+          b.element.setAttribute("height", full.toFixed(2));
+          b.element.setAttribute("y", (b.y + b.full - full).toFixed(2));
+          return;
+        }
         const fill = b.element.querySelector<SVGRectElement>(".fill");
         const height = (b.height * Math.min(100, Math.max(0, Number.isNaN(value) ? 0 : value))) / 100;
         fill?.setAttribute("height", height.toFixed(1));
@@ -70,8 +79,24 @@ export class Binding {
   }
 }
 
+// bar remembers how a rectangle was drawn: as its tag is at the top of its range.
+function bar(element: SVGElement): { y: number; full: number } {
+  const kept = element.dataset["bar"];
+  if (element.localName === "rect" && kept === undefined) element.dataset["bar"] = `${element.getAttribute("y") ?? 0} ${element.getAttribute("height") ?? 0}`;
+  const [y, full] = (element.dataset["bar"] ?? "0 0").split(" ").map(Number);
+  return { y: y || 0, full: full || 0 };
+}
+
+// share is where a value lies in its tag's range, from 0 to 1; without a range it counts as per cent.
+function share(index: number, value: number): number {
+  const def = client.store.defs[index];
+  const low = def?.low ?? 0;
+  const high = def?.high ?? 100;
+  return Number.isNaN(value) || !(high > low) ? 0 : Math.min(1, Math.max(0, (value - low) / (high - low)));
+}
+
 function text(element: SVGElement, s: string): void {
-  const node = element.querySelector("text");
+  const node = element.localName === "text" ? (element.querySelector("tspan") ?? element) : element.querySelector("text");
   if (node && node.textContent !== s) node.textContent = s;
 }
 
