@@ -28,8 +28,9 @@ type fault struct {
 	bothAct bool
 	// blind: the devices cannot be read, so alarms that come and go meanwhile cannot be known.
 	blind bool
-	// smallDisks needs nodes with small disks.
-	smallDisks bool
+	lab   labOptions
+	// askew: the wall clock of a node is not that of the test.
+	askew bool
 }
 
 func always(time.Duration) bool { return true }
@@ -80,29 +81,36 @@ func deafFault(name string, deaf func(active string) string) fault {
 	}
 }
 
+func killed(r *labRig, active string) (func() error, error) {
+	r.signal(active, syscall.SIGKILL)
+	return func() error { r.startNode(active); return nil }, nil
+}
+
+func powerOff(r *labRig, active string) (func() error, error) {
+	if err := r.lab.cable(active, false, networks...); err != nil { // first: no goodbye of the kernel gets out
+		return nil, err
+	}
+	r.signal(active, syscall.SIGKILL)
+	return func() error {
+		err := r.lab.cable(active, true, networks...)
+		r.startNode(active)
+		return err
+	}, nil
+}
+
+func bothCut(r *labRig, active string) (func() error, error) {
+	return func() error { return r.lab.cable(active, true, lan, ded) }, r.lab.cable(active, false, lan, ded)
+}
+
 // faults is the campaign.
 func faults() []fault {
-	return []fault{
-		{name: "kill -9", switches: always, apply: func(r *labRig, active string) (func() error, error) {
-			r.signal(active, syscall.SIGKILL)
-			return func() error { r.startNode(active); return nil }, nil
-		}},
-		{name: "power off", switches: always, apply: func(r *labRig, active string) (func() error, error) {
-			if err := r.lab.cable(active, false, networks...); err != nil { // first: no goodbye of the kernel gets out
-				return nil, err
-			}
-			r.signal(active, syscall.SIGKILL)
-			return func() error {
-				err := r.lab.cable(active, true, networks...)
-				r.startNode(active)
-				return err
-			}, nil
-		}},
+	return append([]fault{
+		{name: "kill -9", switches: always, apply: killed},
+		{name: "power off", switches: always, apply: powerOff},
 		stopFault("SIGSTOP 2 s", 2*time.Second),
 		stopFault("SIGSTOP 10 s", 10*time.Second),
-		{name: "both paths cut", switches: always, lasts: time.Second, bothAct: true, apply: func(r *labRig, active string) (func() error, error) {
-			return func() error { return r.lab.cable(active, true, lan, ded) }, r.lab.cable(active, false, lan, ded)
-		}},
+		stopFault("SIGSTOP 30 s", 30*time.Second),
+		{name: "both paths cut", switches: always, lasts: time.Second, bothAct: true, apply: bothCut},
 		deafFault("one way: active to standby lost", other),
 		deafFault("one way: standby to active lost", func(active string) string { return active }),
 		pathFault(lan),
@@ -115,9 +123,9 @@ func faults() []fault {
 			apply: func(r *labRig, active string) (func() error, error) {
 				return func() error { return r.lab.cable(active, true, client) }, r.lab.cable(active, false, client)
 			}},
-		{name: "disk of the active full", switches: never, lasts: time.Second, smallDisks: true, watch: diskFull,
+		{name: "disk of the active full", switches: never, lasts: time.Second, lab: labOptions{smallDisks: true}, watch: diskFull,
 			apply: func(r *labRig, active string) (func() error, error) { return r.fill(active) }},
-	}
+	}, variants()...)
 }
 
 const watchWithin = 20 * time.Second

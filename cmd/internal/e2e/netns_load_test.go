@@ -154,8 +154,9 @@ func (r *labRig) writeTag(node, value string) (res api.WriteResult, err error) {
 }
 
 // checkAlarms compares the alarm transitions in both journals since a moment with what the plant was made to do, and
-// starts counting anew. The alarms must be paused. What is on its way gets a few seconds.
-func (l *load) checkAlarms(since time.Time) (lost, doubled int, err error) {
+// starts counting anew. The alarms must be paused. What is on its way gets a few seconds. base, if there is one, is what
+// was counted around that moment before: then the times of the entries do not matter.
+func (l *load) checkAlarms(since time.Time, base counts) (lost, doubled int, err error) {
 	l.mu.Lock()
 	raised, cleared := l.raised, l.cleared
 	l.raised, l.cleared = map[string]int{}, map[string]int{}
@@ -168,7 +169,11 @@ func (l *load) checkAlarms(since time.Time) (lost, doubled int, err error) {
 	for {
 		lost, doubled = 0, 0
 		for _, node := range []string{"a", "b"} {
-			counts, err := l.r.alarmCounts(node, since)
+			from := since
+			if len(base) > 0 {
+				from = since.Add(-askewBy)
+			}
+			counts, err := l.r.alarmCounts(node, from)
 			if err != nil {
 				return 0, 0, err
 			}
@@ -178,7 +183,7 @@ func (l *load) checkAlarms(since time.Time) (lost, doubled int, err error) {
 					event string
 					n     int
 				}{{"RAISE", raised[point]}, {"CLEAR", cleared[point]}} {
-					got := counts[condition+" "+want.event]
+					got := counts[condition+" "+want.event] - base[node][condition+" "+want.event]
 					nodeLost += max(want.n-got, 0)
 					nodeDoubled += max(got-want.n, 0)
 				}
@@ -190,6 +195,24 @@ func (l *load) checkAlarms(since time.Time) (lost, doubled int, err error) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
+}
+
+// askewBy is how wrong a wall clock may be for countsAround.
+const askewBy = 2 * time.Hour
+
+// counts says how often each condition and event is in the journal of each node.
+type counts map[string]map[string]int
+
+// countsAround counts what is in the journals around a moment, as far as a clock may be wrong.
+func (r *labRig) countsAround(at time.Time) (counts, error) {
+	c := counts{}
+	for _, node := range []string{"a", "b"} {
+		var err error
+		if c[node], err = r.alarmCounts(node, at.Add(-askewBy)); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
 }
 
 // alarmCounts returns how often each condition and event is in the journal of a node since a moment.

@@ -56,9 +56,24 @@ func needNamespaces(t *testing.T) {
 	t.Skip(why)
 }
 
-// newLabRig writes the plant for the lab's addresses. With smallDisks the data of each node is on a file system of its
-// own that is easily filled, and that is lost with the process.
+// labOptions is what some faults need beside the plant.
+type labOptions struct {
+	// smallDisks: the data of each node is on a file system of its own that is easily filled, and that is lost with the process.
+	smallDisks bool
+	secured    bool      // the link has TLS, and the nodes are paired
+	clocks     bool      // the wall clocks of the nodes can be set
+	virtualIP  bool      // the active has virtualAddress
+	folder     bool      // both nodes have a folder in common, and it is their witness
+	replace    [2]string // in plant.yaml
+}
+
+// newLabRig is newLab with the plant written for its addresses.
 func newLabRig(t *testing.T, hb setting, smallDisks bool) *labRig {
+	t.Helper()
+	return newLabWith(t, hb, labOptions{smallDisks: smallDisks})
+}
+
+func newLabWith(t *testing.T, hb setting, opts labOptions) *labRig {
 	t.Helper()
 	l := newLab(t)
 	r := &rig{t: t, dir: t.TempDir(), bin: t.TempDir(), ports: demo.DefaultPorts(), procs: map[string]*exec.Cmd{}}
@@ -87,19 +102,73 @@ func newLabRig(t *testing.T, hb setting, smallDisks bool) *labRig {
 		"127.0.0.11", "127.30.0.1", "127.0.0.12", "127.30.0.2",
 		"127.0.0.1:50", "127.30.0.9:50", "127.0.0.1:4855", "127.30.0.9:4855",
 		"heartbeat: 100ms", "heartbeat: "+hb.heartbeat.String(), "misses: 5", fmt.Sprintf("misses: %d", hb.misses),
-		"failback: auto", "failback: never")
+		// A cable that was just plugged needs up to a second until the bridge uses it.
+		"failback: auto", "failback: never\n  join_wait: 2s")
+	if pairs := opts.plant(r.dir); len(pairs) > 0 {
+		rewrite("plant.yaml", pairs...)
+	}
 	rewrite("sim.yaml", "127.0.0.1:", "127.30.0.9:", "seed: 1", "seed: 1\njournal: 200000")
 
 	lr := &labRig{rig: r, lab: l, take: hb.heartbeat * time.Duration(hb.misses)}
 	r.launch = func(name string, cmd *exec.Cmd) error {
-		if smallDisks && name != "plant" {
+		if opts.smallDisks && name != "plant" {
 			lr.onSmallDisk(name, cmd)
 		}
+		cmd.Env = append(os.Environ(), clockVariable+"="+lr.clockFile(name))
 		return l.spaces[name].start(cmd)
 	}
 	r.client = &http.Client{Transport: &http.Transport{DialContext: lr.dial, MaxIdleConnsPerHost: 4}}
 	t.Cleanup(r.stop)
+	lr.prepare(opts)
 	return lr
+}
+
+// plant returns what is replaced in plant.yaml.
+func (o labOptions) plant(dir string) (pairs []string) {
+	more := ""
+	if o.secured {
+		more += "\n  tls: {dir: pki/link}"
+	}
+	if o.folder {
+		more += "\n  witnesses: [{file: {folder: \"" + filepath.Join(dir, "shared") + "\", interval: 50ms}}]"
+	}
+	if more != "" {
+		pairs = append(pairs, "failback: never", "failback: never"+more)
+	}
+	if o.virtualIP {
+		pairs = append(pairs, "primary: a}", `primary: a, resources: [{name: address, type: virtual_ip, address: "`+virtualAddress+`/24", interface: client}]}`)
+	}
+	if o.replace[0] != "" {
+		pairs = append(pairs, o.replace[:]...)
+	}
+	return pairs
+}
+
+// prepare makes what the options need before anything starts.
+func (r *labRig) prepare(o labOptions) {
+	if o.folder {
+		r.lab.must(os.Mkdir(filepath.Join(r.dir, "shared"), 0o700))
+	}
+	if o.virtualIP {
+		r.lab.must(r.lab.spaces["client"].ip("addr add 10.40.0.9/24 dev client"))
+	}
+	if o.clocks {
+		r.lab.must(r.buildWithClock())
+	}
+	if o.secured {
+		r.lab.must(r.pairNodes())
+	}
+}
+
+// start starts everything, whichever node becomes active.
+func (r *labRig) start() {
+	r.t.Helper()
+	r.startPlant()
+	r.startNode("a")
+	r.startNode("b")
+	if _, _, err := r.settled(time.Minute); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 func copyFile(from, to string) error {

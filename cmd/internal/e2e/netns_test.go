@@ -45,6 +45,8 @@ type outcome struct {
 	Accepted       map[string]int
 	HealedMs       float64 // end of the fault to one active node with a ready standby
 	Extra          int     // changes of epoch that nobody asked for
+	NobodyMs       float64 // the longest the virtual address did not answer
+	TwoMs          float64 // the longest two answered for it
 	Active         string  // in the end
 	Reason         string  // of the newest switch-over, where there was one
 	Seen, Problem  string
@@ -57,7 +59,7 @@ func TestNamespaces(t *testing.T) {
 		"kill -9": true, "power off": true, "both paths cut": true, "one path cut: lan": true, "one way: active to standby lost": true,
 		"one way: standby to active lost": true, "client network of the active": true,
 	}
-	c := newCampaign(t, defaultSetting, false)
+	c := newCampaign(t, defaultSetting, labOptions{})
 	for _, f := range faults() {
 		if short[f.name] {
 			c.check(f, c.once(f))
@@ -92,7 +94,7 @@ func runCampaign(t *testing.T, s setting) {
 			continue
 		}
 		t.Run(f.name, func(t *testing.T) {
-			c, problems := newCampaign(t, s, f.smallDisks), 0
+			c, problems := newCampaign(t, s, f.lab), 0
 			for range *campaignRuns {
 				o := c.once(f)
 				all = append(all, o)
@@ -128,12 +130,16 @@ type campaign struct {
 	since   time.Time // the alarms before have been checked
 	seq     uint64    // the requests before have been judged
 	epoch   uint64
+	guard   *guard // of the virtual address, if there is one
 }
 
-func newCampaign(t *testing.T, s setting, smallDisks bool) *campaign {
+func newCampaign(t *testing.T, s setting, opts labOptions) *campaign {
 	t.Helper()
-	c := &campaign{t: t, r: newLabRig(t, s, smallDisks), setting: s, since: time.Now()}
+	c := &campaign{t: t, r: newLabWith(t, s, opts), setting: s, since: time.Now()}
 	c.r.start()
+	if opts.virtualIP {
+		c.guard = c.r.newGuard()
+	}
 	c.load = c.r.startLoad()
 	t.Cleanup(c.load.end)
 	return c
@@ -162,15 +168,27 @@ func (c *campaign) once(f fault) outcome {
 		return o
 	}
 	c.epoch = epoch
+	base := counts{}
+	if f.askew {
+		if base, err = c.r.countsAround(c.since); err != nil {
+			o.Problem = err.Error()
+		}
+	}
+	if c.guard != nil {
+		c.guard.begin()
+	}
 	if err := c.strike(f, active, &o); err != nil {
 		o.Problem = err.Error()
+	}
+	if c.guard != nil {
+		o.NobodyMs, o.TwoMs = c.guard.end()
 	}
 	if f.blind { // the alarms change once the devices can be read again
 		c.load.pause(false)
 		time.Sleep(time.Second)
 	}
 	c.load.pause(true)
-	c.account(epoch, &o)
+	c.account(epoch, base, &o)
 	c.t.Logf("%+v", o)
 	return o
 }
@@ -252,12 +270,12 @@ func (c *campaign) watchSwitch(heir string, began time.Time, o *outcome) error {
 }
 
 // account fills in what the journals and the devices say of the run.
-func (c *campaign) account(before uint64, o *outcome) {
+func (c *campaign) account(before uint64, base counts, o *outcome) {
 	if !o.Switched && c.epoch > before {
 		o.Extra++
 	}
 	var err error
-	if o.Lost, o.Doubled, err = c.load.checkAlarms(c.since); err != nil && o.Problem == "" {
+	if o.Lost, o.Doubled, err = c.load.checkAlarms(c.since, base); err != nil && o.Problem == "" {
 		o.Problem = err.Error()
 	}
 	c.since = time.Now()
@@ -324,8 +342,8 @@ func (c *campaign) save(o outcome) {
 // table shows the runs, a fault a line. Runs with a problem are counted and measured where they have figures.
 func table(all []outcome) string {
 	var b strings.Builder
-	b.WriteString("| fault | runs | switched | detection ms | first good value ms | longest silence ms | slots missed | alarms lost / doubled | two writing / stale writes | two polling ms | unasked changes | whole again ms |\n")
-	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| fault | runs | switched | detection ms | first good value ms | longest silence ms | slots missed | alarms lost / doubled | two writing / stale writes | two polling ms | unasked changes | whole again ms | address: nobody / two ms |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, f := range faults() {
 		var of []outcome
 		for _, o := range all {
@@ -359,15 +377,18 @@ func row(f fault, of []outcome) string {
 		}
 		lost, doubled, both, stale, extra = lost+o.Lost, doubled+o.Doubled, both+o.Both, stale+o.Stale, extra+o.Extra
 	}
-	first, missed := "-", "-"
+	first, missed, address := "-", "-", "-"
+	if f.lab.virtualIP {
+		address = pair(func(o outcome) float64 { return o.NobodyMs }) + "; " + pair(func(o outcome) float64 { return o.TwoMs })
+	}
 	if most(func(o outcome) float64 { return o.FirstMs }) > 0 {
 		first = pair(func(o outcome) float64 { return o.FirstMs })
 	}
 	if switched > 0 {
 		missed = pair(func(o outcome) float64 { return float64(o.Missed) })
 	}
-	return fmt.Sprintf("| %s | %d | %d | %s | %s | %s | %s | %d / %d | %d / %d | %.0f | %d | %s |\n", f.name, len(of), switched,
+	return fmt.Sprintf("| %s | %d | %d | %s | %s | %s | %s | %d / %d | %d / %d | %.0f | %d | %s | %s |\n", f.name, len(of), switched,
 		pair(func(o outcome) float64 { return o.DetectMs }), first, pair(func(o outcome) float64 { return o.SilenceMs }), missed,
 		lost, doubled, both, stale, most(func(o outcome) float64 { return o.PollersMs }), extra,
-		pair(func(o outcome) float64 { return o.HealedMs }))
+		pair(func(o outcome) float64 { return o.HealedMs }), address)
 }
