@@ -136,6 +136,9 @@ func (s *Store) columns(r *series, w int64) *block.Columns {
 	c := h.parts[r]
 	if c == nil {
 		c = &block.Columns{}
+		if r.open != nil {
+			c.Grow(r.open.Len()) // as many as in the window before
+		}
 		h.parts[r] = c
 	}
 	r.open, r.window = c, w

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"scada/history/block"
 )
 
 // openFiles opens what there is of a day. With create the file to write to is made when it is not there.
@@ -130,6 +133,20 @@ func guarded(path string, f func() error) (err error) {
 type dayView struct {
 	blocks, windows, damaged             *bbolt.Bucket
 	sealed, sealedWindows, sealedDamaged *bbolt.Bucket
+	sealedTimes                          *bbolt.Bucket
+}
+
+// decoder returns a decoder for the blocks of the sealed file, and of any other.
+func (v dayView) decoder() block.Decoder { return decoderOf(v.sealedTimes) }
+
+// decoderOf returns a decoder for blocks whose times are in a bucket, which may be nil.
+func decoderOf(times *bbolt.Bucket) block.Decoder {
+	if times == nil {
+		return block.Decoder{}
+	}
+	return block.Decoder{Shared: func(number uint32) []byte {
+		return times.Get(binary.BigEndian.AppendUint32(nil, number))
+	}}
 }
 
 // info returns what is known of a window. The file that is written to has the last word: it knew the sealed one.
@@ -160,6 +177,7 @@ func (f *day) view(read func(dayView) error) error {
 	return guarded(f.sealed, func() error {
 		return f.sealedDB.View(func(tx *bbolt.Tx) error {
 			v.sealed, v.sealedWindows, v.sealedDamaged = tx.Bucket(bucketBlocks), tx.Bucket(bucketWindows), tx.Bucket(bucketDamaged)
+			v.sealedTimes = tx.Bucket(bucketTimes)
 			return plain()
 		})
 	})
@@ -190,7 +208,7 @@ func (f *day) update(seed func(uint32) (uint64, bool), write func(t *dayTx) erro
 		return plain()
 	}
 	return f.sealedDB.View(func(tx *bbolt.Tx) error {
-		t.sealed, t.sealedWindows = tx.Bucket(bucketBlocks), tx.Bucket(bucketWindows)
+		t.sealed, t.sealedWindows, t.sealedTimes = tx.Bucket(bucketBlocks), tx.Bucket(bucketWindows), tx.Bucket(bucketTimes)
 		return plain()
 	})
 }

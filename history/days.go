@@ -29,6 +29,7 @@ const (
 var (
 	bucketBlocks  = []byte("b") // window u32 BE | tag u32 BE | layer u8 -> block
 	bucketWindows = []byte("m") // window u32 BE -> windowInfo
+	bucketTimes   = []byte("t") // in sealed files: number u32 BE -> times several blocks share
 	bucketDamaged = []byte("d") // as b: blocks set aside because they can't be read
 )
 

@@ -16,7 +16,8 @@ import (
 type dayTx struct {
 	blocks, windows, damaged *bbolt.Bucket
 	sealed, sealedWindows    *bbolt.Bucket // of the sealed file; nil without one
-	file                     string        // the sealed file
+	sealedTimes              *bbolt.Bucket
+	file                     string // the sealed file
 	seed                     func(id uint32) (seed uint64, known bool)
 }
 
@@ -47,7 +48,7 @@ func (t *dayTx) flush(h *headWindow) (repeated uint64, err error) {
 		c := h.parts[r].Ordered()
 		var n int
 		if known {
-			n, err = t.merge(h.number, r, c.Samples(nil, minTime, maxTime), LayerLate, &info)
+			n, err = t.merge(h.number, r, c.Samples(nil, minTime, maxTime), nil, LayerLate, &info)
 		} else {
 			n, err = c.Len(), t.put(h.number, r, c, LayerOwn, &info)
 		}
@@ -83,9 +84,10 @@ func (t *dayTx) sealedSamples(w int64, id uint32) (out []tag.Sample, err error) 
 		return nil, nil
 	}
 	err = guarded(t.file, func() error {
+		d := decoderOf(t.sealedTimes)
 		c := sealedCursor{c: t.sealed.Cursor(), id: id}
 		for c.seek(w); c.found && c.first <= w; c.next() {
-			if got, err := block.Decode(nil, c.block); err == nil {
+			if got, err := d.Decode(nil, c.block); err == nil {
 				out = block.Union(out, within(got, w*windowNanos, (w+1)*windowNanos))
 			}
 		}
@@ -160,15 +162,15 @@ func (t *dayTx) put(w int64, r *series, c *block.Columns, l Layer, info *windowI
 	if err != nil {
 		return err
 	}
-	for _, x := range c.Samples(nil, minTime, maxTime) {
+	for x := range c.All() {
 		info.digest.add(r.seed, x)
 	}
 	return t.blocks.Put(blockKey(w, r.id, l), b)
 }
 
 // merge adds those of the samples that are in no layer yet, to layer own if it is empty, else to the given one. A block
-// that can't be read is set aside first. The window's digest follows.
-func (t *dayTx) merge(w int64, r *series, samples []tag.Sample, l Layer, info *windowInfo) (added int, err error) {
+// that can't be read is set aside first. The window's digest follows. encoded, unless it is nil, is a block of the samples.
+func (t *dayTx) merge(w int64, r *series, samples []tag.Sample, encoded []byte, l Layer, info *windowInfo) (added int, err error) {
 	var mine []tag.Sample
 	all, err := t.sealedSamples(w, r.id)
 	if err != nil {
@@ -199,10 +201,11 @@ func (t *dayTx) merge(w int64, r *series, samples []tag.Sample, l Layer, info *w
 	if len(fresh) == 0 {
 		return 0, nil
 	}
-	c := block.FromSamples(block.Union(mine, fresh))
-	b, err := c.Encode(nil, r.scale())
-	if err != nil {
-		return 0, err
+	b := encoded
+	if len(all) > 0 || b == nil || len(fresh) != len(samples) {
+		if b, err = block.FromSamples(block.Union(mine, fresh)).Encode(nil, r.scale()); err != nil {
+			return 0, err
+		}
 	}
 	for _, x := range fresh {
 		info.digest.add(r.seed, x)

@@ -26,6 +26,7 @@ func (s *Store) Export(ctx context.Context, start time.Time, after string) (data
 	}
 	data = append(data, exportMagic...)
 	data = binary.AppendUvarint(data, uint64(from/windowNanos))
+	var mem scratch
 	for _, r := range s.known() {
 		if r.name <= after {
 			continue
@@ -34,14 +35,17 @@ func (s *Store) Export(ctx context.Context, start time.Time, after string) (data
 			next = after
 			break
 		}
-		err := s.scan(ctx, r, from, from+windowNanos, func(w *window) (bool, error) {
-			samples, _ := w.samples()
-			if samples = within(samples, from, from+windowNanos); len(samples) == 0 {
-				return true, nil
-			}
-			b, err := block.Encode(nil, samples, r.scale())
-			if err != nil {
-				return false, fmt.Errorf("tag %q: %w", r.name, err)
+		err := s.scanWith(ctx, &mem, r, from, from+windowNanos, func(w *window) (bool, error) {
+			b := w.asStored()
+			if b == nil {
+				samples, _ := w.samples()
+				if samples = within(samples, from, from+windowNanos); len(samples) == 0 {
+					return true, nil
+				}
+				var err error
+				if b, err = block.Encode(nil, samples, r.scale()); err != nil {
+					return false, fmt.Errorf("tag %q: %w", r.name, err)
+				}
 			}
 			data = appendText(data, r.name)
 			data = append(binary.AppendUvarint(data, uint64(len(b))), b...)
@@ -59,6 +63,7 @@ func (s *Store) Export(ctx context.Context, start time.Time, after string) (data
 type imported struct {
 	name    string
 	samples []tag.Sample
+	block   []byte // them, or nil when they were changed
 }
 
 // parseExport decodes a piece wholly before anything of it is used.
@@ -82,6 +87,7 @@ func parseExport(b []byte) (w int64, tags []imported, err error) {
 		if r.Err() != nil {
 			break
 		}
+		t.block = data
 		if t.samples, err = block.Decode(nil, data); err != nil {
 			return 0, nil, fmt.Errorf("tag %q: %w", t.name, err)
 		}
@@ -106,41 +112,38 @@ func (s *Store) Import(ctx context.Context, data []byte) (added int, err error) 
 	if s.o.Retention > 0 && (w+1)*windowNanos < s.now()-int64(s.o.Retention) {
 		return 0, nil // it would be removed at once
 	}
-	if err := s.lock(ctx); err != nil {
+	if added, err = s.importWindow(ctx, w, tags, LayerBackfill); err != nil {
 		return 0, fmt.Errorf("importing: %w", err)
+	}
+	return added, nil
+}
+
+// importWindow adds what is not in the archive yet, in one transaction.
+func (s *Store) importWindow(ctx context.Context, w int64, tags []imported, l Layer) (added int, err error) {
+	if err := s.lock(ctx); err != nil {
+		return 0, err
 	}
 	defer s.unlock()
 	if err := s.open(); err != nil {
-		return 0, fmt.Errorf("importing: %w", err)
+		return 0, err
 	}
 	list, err := s.seriesFor(tags)
 	if err != nil {
-		return 0, fmt.Errorf("importing: %w", err)
+		return 0, err
 	}
-	fresh := make([][]tag.Sample, len(tags))
-	some := 0
-	for i, r := range list {
-		samples := tags[i].samples
-		for j := range samples {
-			samples[j], _ = finite(samples[j])
-		}
-		samples = block.Union(nil, samples)
-		fresh[i] = block.Minus(samples, block.Union(nil, s.headOf(r, w, w)[w]))
-		some += len(fresh[i])
-	}
-	if some == 0 {
+	if s.freshIn(w, tags, list) == 0 {
 		return 0, nil
 	}
 	f, err := s.days.acquire(dayOf(w), true)
 	if err != nil {
-		return 0, fmt.Errorf("importing: %w", err)
+		return 0, err
 	}
 	defer s.days.release(f)
 	err = f.update(s.seedOf, func(t *dayTx) error {
 		added = 0
 		info, _ := t.info(w)
 		for i, r := range list {
-			n, err := t.merge(w, r, fresh[i], LayerBackfill, &info)
+			n, err := t.merge(w, r, tags[i].samples, tags[i].block, l, &info)
 			if err != nil {
 				return fmt.Errorf("tag %q: %w", r.name, err)
 			}
@@ -149,10 +152,33 @@ func (s *Store) Import(ctx context.Context, data []byte) (added int, err error) 
 		return t.finish(w, info)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("importing into %s: %w", f.path, err)
+		return 0, fmt.Errorf("into %s: %w", f.path, err)
 	}
 	s.touch(f.number)
 	return added, nil
+}
+
+// freshIn leaves of the samples those that are not in memory, each once, and returns how many those are.
+func (s *Store) freshIn(w int64, tags []imported, list []*series) (some int) {
+	for i, r := range list {
+		t := &tags[i]
+		n := len(t.samples)
+		for j, x := range t.samples {
+			var ok bool
+			if t.samples[j], ok = finite(x); !ok {
+				t.block = nil
+			}
+		}
+		t.samples = block.Union(nil, t.samples)
+		if head := s.headOf(r, w, w)[w]; len(head) > 0 {
+			t.samples = block.Minus(t.samples, block.Union(nil, head))
+		}
+		if len(t.samples) != n {
+			t.block = nil
+		}
+		some += len(t.samples)
+	}
+	return some
 }
 
 // seriesFor returns the tags of a piece, making those known that are not configured here.

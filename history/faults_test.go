@@ -114,6 +114,45 @@ func (f *lossyFile) Sync() error {
 	return err
 }
 
+// TestPowerCutLosesAtMostTheGroupCommitInterval cuts the power while samples come in all the time and nobody asks for them
+// to be on disk.
+func TestPowerCutLosesAtMostTheGroupCommitInterval(t *testing.T) {
+	const interval, every = 100 * time.Millisecond, 7 * time.Millisecond
+	for seed := range uint64(10) {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 6))
+			disk := &lossyDisk{safe: map[string]int64{}}
+			dir, defs := t.TempDir(), floats(20)
+			s := openT(t, dir, Options{Tags: defs, GroupCommit: interval, openFile: disk.open})
+			begin := time.Now()
+			for range 300 + r.IntN(500) {
+				s.Append(tick(20, time.Now()))
+				time.Sleep(every)
+			}
+			synctest.Wait()
+			cut := time.Now()
+			after := copyFolder(t, dir)
+			for name, safe := range disk.safe {
+				must(t, os.Truncate(filepath.Join(after, "wal", name), safe))
+			}
+			got := openT(t, after, Options{Tags: defs})
+			for _, d := range defs {
+				samples := raw(t, got, d.Name).Samples
+				want := begin
+				for _, x := range samples {
+					if x.Time != want.UnixNano() {
+						t.Fatalf("seed %d, %s: a sample of %v is missing", seed, d.Name, want.Sub(begin))
+					}
+					want = want.Add(every)
+				}
+				if lost := cut.Sub(want); lost > interval {
+					t.Fatalf("seed %d, %s: the last %v are lost, the group commit interval is %v", seed, d.Name, lost, interval)
+				}
+			}
+		})
+	}
+}
+
 func TestPowerCutLosesAtMostWhatWasNotAcknowledged(t *testing.T) {
 	for seed := range uint64(10) {
 		synctest.Test(t, func(t *testing.T) { cutPower(t, seed) })

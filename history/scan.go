@@ -35,6 +35,7 @@ type stored struct {
 	file  string
 	layer Layer
 	block []byte
+	whole bool // it needs nothing else to be read: its times are in it
 }
 
 // samples returns the samples of the window in order, each once, and the blocks that can't be read. The samples are
@@ -66,6 +67,15 @@ func (w *window) only() []byte {
 		return nil
 	}
 	return w.blocks[0].block
+}
+
+// asStored returns the block that is all there is of the window, if anybody can read it as it is, or nil.
+func (w *window) asStored() []byte {
+	b := w.only()
+	if b == nil || !w.blocks[0].whole || block.Check(b) != nil {
+		return nil
+	}
+	return b
 }
 
 // summary returns the summary of the window without decoding it, if it is one readable block with a summary.
@@ -204,9 +214,19 @@ func (s *Store) daysTouching(first, last int64, heads map[int64]bool) []int64 {
 // errStop ends a scan early without being an error.
 var errStop = errors.New("stop")
 
+// scratch is memory that scans of one goroutine use again.
+type scratch struct {
+	d      block.Decoder
+	buffer []tag.Sample
+}
+
 // scan calls visit with each window of a tag that touches the range and holds something, oldest first, until visit
 // returns false. Between the days it looks at ctx.
 func (s *Store) scan(ctx context.Context, r *series, from, to int64, visit func(*window) (more bool, err error)) error {
+	return s.scanWith(ctx, &scratch{}, r, from, to, visit)
+}
+
+func (s *Store) scanWith(ctx context.Context, mem *scratch, r *series, from, to int64, visit func(*window) (more bool, err error)) error {
 	if err := s.open(); err != nil {
 		return err
 	}
@@ -223,7 +243,7 @@ func (s *Store) scan(ctx context.Context, r *series, from, to int64, visit func(
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := s.scanDay(r, n, max(first, n*dayWindows), min(last, (n+1)*dayWindows-1), heads, visit)
+		err := s.scanDay(mem, r, n, max(first, n*dayWindows), min(last, (n+1)*dayWindows-1), heads, visit)
 		if errors.Is(err, errStop) {
 			return nil
 		}
@@ -234,7 +254,7 @@ func (s *Store) scan(ctx context.Context, r *series, from, to int64, visit func(
 	return nil
 }
 
-func (s *Store) scanDay(r *series, n, first, last int64, heads map[int64][]tag.Sample, visit func(*window) (bool, error)) error {
+func (s *Store) scanDay(mem *scratch, r *series, n, first, last int64, heads map[int64][]tag.Sample, visit func(*window) (bool, error)) error {
 	f, err := s.days.acquire(n, false)
 	if err != nil {
 		return err
@@ -245,10 +265,9 @@ func (s *Store) scanDay(r *series, n, first, last int64, heads map[int64][]tag.S
 			sc.path, sc.sealedPath = f.path, f.sealed
 		}
 		sc.sealed.seek(first)
-		var buffer []tag.Sample
-		var d block.Decoder
+		mem.d.Shared = v.decoder().Shared
 		for w := first; w <= last; {
-			x := window{s: s, tag: r, number: w, count: 1, buffer: buffer, d: &d}
+			x := window{s: s, tag: r, number: w, count: 1, buffer: mem.buffer, d: &mem.d}
 			sc.load(&x)
 			for i := range x.count {
 				if h := heads[x.number+i]; h != nil {
@@ -264,7 +283,7 @@ func (s *Store) scanDay(r *series, n, first, last int64, heads map[int64][]tag.S
 			} else if !more {
 				return errStop
 			}
-			buffer = x.decoded
+			mem.buffer = x.decoded
 		}
 		return nil
 	}
@@ -294,7 +313,7 @@ func (s *dayScan) load(w *window) {
 	if c := &s.sealed; c.found && c.first <= w.number {
 		w.number, w.count = c.first, c.count
 		for ; c.found && c.first == w.number; c.next() {
-			w.blocks = append(w.blocks, stored{s.sealedPath, c.layer, c.block})
+			w.blocks = append(w.blocks, stored{file: s.sealedPath, layer: c.layer, block: c.block})
 		}
 	}
 	if s.plain == nil {
@@ -304,7 +323,7 @@ func (s *dayScan) load(w *window) {
 		first := blockKey(w.number+i, w.tag.id, 0)
 		for k, v := s.plain.Seek(first); k != nil && bytes.HasPrefix(k, first[:8]); k, v = s.plain.Next() {
 			if _, l, ok := splitKey(k); ok && l < layerEnd {
-				w.blocks = append(w.blocks, stored{s.path, l, v})
+				w.blocks = append(w.blocks, stored{s.path, l, v, true})
 			}
 		}
 	}

@@ -2,6 +2,8 @@ package history
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -177,13 +179,16 @@ type sealer struct {
 	damaged []pair
 	bad     int
 	samples uint64
+
+	shared map[[16]byte]uint32 // by hash: the numbers of the times that are kept once for several blocks
+	times  []pair              // of them, those not written yet
 }
 
 // pair is a key with its value.
 type pair struct{ key, value []byte }
 
 func (s *Store) newSealer(f *day) (*sealer, error) {
-	w := &sealer{s: s, f: f, path: f.sealed + newSuffix, first: true, windows: map[int64]windowInfo{}, found: map[int64]Digest{}, lacking: map[int64]bool{}}
+	w := &sealer{s: s, f: f, path: f.sealed + newSuffix, first: true, windows: map[int64]windowInfo{}, found: map[int64]Digest{}, lacking: map[int64]bool{}, shared: map[[16]byte]uint32{}}
 	if err := os.Remove(w.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("removing what is left of an earlier attempt: %w", err)
 	}
@@ -333,6 +338,24 @@ func (w *sealer) compare() error {
 	return nil
 }
 
+// maxShared bounds how many columns of times a day keeps for several blocks, and with it the memory sealing takes. Sixty
+// thousand scan groups with a column each hour are fewer.
+const maxShared = 1 << 20
+
+// share gives times that blocks have in common a number. The tags of one device are read together, so their times are
+// mostly equal, and next to their values times are what takes most of a block.
+func (w *sealer) share(times []byte) (number uint32, ok bool) {
+	sum := sha256.Sum256(times)
+	key := [16]byte(sum[:16])
+	if number, ok = w.shared[key]; ok || len(w.shared) >= maxShared {
+		return number, ok
+	}
+	number = uint32(len(w.shared))
+	w.shared[key] = number
+	w.times = append(w.times, pair{binary.BigEndian.AppendUint32(nil, number), times})
+	return number, true
+}
+
 // batch copies as many of the remaining tags as make one transaction.
 func (w *sealer) batch() error {
 	var blocks []pair
@@ -373,6 +396,17 @@ func (w *sealer) batch() error {
 				return err
 			}
 		}
+		t, err := tx.CreateBucketIfNotExists(bucketTimes)
+		if err != nil {
+			return err
+		}
+		t.FillPercent = 1
+		for _, p := range w.times {
+			if err := t.Put(p.key, p.value); err != nil {
+				return err
+			}
+		}
+		w.times = nil
 		return nil
 	})
 }

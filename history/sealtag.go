@@ -24,6 +24,7 @@ type sealTag struct {
 
 // read collects the samples of the tag, layer by layer.
 func (t *sealTag) read(v dayView) {
+	t.d = v.decoder()
 	c := sealedCursor{c: cursor(v.sealed), id: t.id}
 	first := t.w.f.number * dayWindows
 	for c.seek(first); c.found; c.next() {
@@ -93,7 +94,7 @@ func (t *sealTag) blocks() (out []pair, err error) {
 			if len(part) == 0 {
 				continue
 			}
-			b, err := block.Encode(nil, part, r.scale())
+			b, err := block.EncodeSmall(nil, part, r.scale(), t.w.share)
 			if err != nil {
 				return nil, err
 			}

@@ -66,17 +66,19 @@ type verification struct {
 	first, last int64
 	out         []Damage
 	windows     map[int64]bool // with blocks that can't be read
-	sealed      bool           // some of them are in the sealed file
+	d           block.Decoder
+	sealed      bool // some of them are in the sealed file
 }
 
 func (v *verification) read(day dayView) error {
+	v.d = day.decoder()
 	if day.blocks != nil {
 		c := day.blocks.Cursor()
 		for k, b := c.Seek(binary.BigEndian.AppendUint32(nil, uint32(max(v.first, v.f.number*dayWindows)))); k != nil; k, b = c.Next() {
 			id, layer, ok := splitKey(k)
 			if w := int64(binary.BigEndian.Uint32(k)); !ok || w > v.last {
 				continue
-			} else if v.check(id, w, stored{v.f.path, layer, b}) {
+			} else if v.check(id, w, stored{file: v.f.path, layer: layer, block: b}) {
 				v.windows[w] = true
 			}
 		}
@@ -87,7 +89,7 @@ func (v *verification) read(day dayView) error {
 	c := day.sealed.Cursor()
 	for k, b := c.First(); k != nil; k, b = c.Next() {
 		x := sealedCursor{id: binary.BigEndian.Uint32(k)}
-		if x.take(k, b); x.found && x.first <= v.last && x.first+x.count > v.first && v.check(x.id, x.first, stored{v.f.sealed, x.layer, b}) {
+		if x.take(k, b); x.found && x.first <= v.last && x.first+x.count > v.first && v.check(x.id, x.first, stored{file: v.f.sealed, layer: x.layer, block: b}) {
 			v.sealed = true
 		}
 	}
@@ -99,7 +101,7 @@ func (v *verification) check(id uint32, w int64, b stored) (bad bool) {
 	if len(v.out) >= maxDamages {
 		return false
 	}
-	if _, err := block.Decode(nil, b.block); err != nil {
+	if _, err := v.d.Decode(nil, b.block); err != nil {
 		v.out = append(v.out, v.s.damage(&window{s: v.s, tag: v.s.tagOf(id), number: w}, b, err))
 		return true
 	}

@@ -76,30 +76,116 @@ func shapes(n int, seed uint64) map[string][]tag.Sample {
 	return m
 }
 
+// forms are the two ways to encode: at once, and small.
+var forms = map[string]func([]byte, []tag.Sample, tag.Linear) ([]byte, error){"plain": block.Encode, "small": encodeSmall}
+
+func encodeSmall(dst []byte, s []tag.Sample, l tag.Linear) ([]byte, error) {
+	return block.EncodeSmall(dst, s, l, nil)
+}
+
 // same compares samples bit for bit; == on a Value does, because a Value holds bits.
 func same(a, b []tag.Sample) bool { return slices.Equal(a, b) }
 
 func TestBlocksGiveBackEveryBit(t *testing.T) {
-	for _, n := range []int{1, 2, 3, 127, 128, 129, 600, 3600} {
+	for _, n := range []int{1, 2, 3, 63, 64, 65, 127, 128, 129, 600, 3600} {
 		for name, s := range shapes(n, uint64(n)) {
 			for _, l := range []tag.Linear{{}, scale, {RawLow: 1, RawHigh: 1, Low: 0, High: 5}, {RawHigh: math.NaN(), High: 1}} {
-				b, err := block.Encode([]byte("before"), s, l)
-				if err != nil {
-					t.Fatalf("%s × %d: %v", name, n, err)
-				}
-				got, err := block.Decode(nil, b[6:])
-				if err != nil || !same(got, s) {
-					t.Fatalf("%s × %d with %+v: %v, or samples differ", name, n, l, err)
-				}
-				again, _ := block.Encode(nil, got, l)
-				if !bytes.Equal(again, b[6:]) {
-					t.Fatalf("%s × %d: encoding is not deterministic", name, n)
-				}
-				first, last, count, err := block.Bounds(again)
-				if err != nil || first != s[0].Time || last != s[n-1].Time || count != n {
-					t.Fatalf("%s × %d: bounds %d %d %d %v", name, n, first, last, count, err)
+				for form, encode := range forms {
+					checkRoundTrip(t, fmt.Sprintf("%s × %d, %s, with %+v", name, n, form, l), encode, s, l)
 				}
 			}
+		}
+	}
+}
+
+func checkRoundTrip(t *testing.T, name string, encode func([]byte, []tag.Sample, tag.Linear) ([]byte, error), s []tag.Sample, l tag.Linear) {
+	t.Helper()
+	b, err := encode([]byte("before"), s, l)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	got, err := block.Decode(nil, b[6:])
+	if err != nil || !same(got, s) {
+		t.Fatalf("%s: %v, or samples differ", name, err)
+	}
+	again, _ := encode(nil, got, l)
+	if !bytes.Equal(again, b[6:]) {
+		t.Fatalf("%s: encoding is not deterministic", name)
+	}
+	first, last, count, err := block.Bounds(again)
+	if err != nil || first != s[0].Time || last != s[len(s)-1].Time || count != len(s) {
+		t.Fatalf("%s: bounds %d %d %d %v", name, first, last, count, err)
+	}
+}
+
+// TestSharedTimes keeps the times of several blocks once.
+func TestSharedTimes(t *testing.T) {
+	var kept [][]byte
+	share := func(times []byte) (uint32, bool) {
+		for i, k := range kept {
+			if bytes.Equal(k, times) {
+				return uint32(i), true
+			}
+		}
+		kept = append(kept, times)
+		return uint32(len(kept) - 1), true
+	}
+	d := block.Decoder{Shared: func(n uint32) []byte {
+		if int(n) < len(kept) {
+			return kept[n]
+		}
+		return nil
+	}}
+	all := shapes(3600, 5)
+	jitter, odd := all["adc jitter"], all["everything"]
+	same := slices.Clone(all["bool"])
+	for i := range same {
+		same[i].Time = jitter[i].Time
+	}
+	var last []byte
+	for i, s := range [][]tag.Sample{jitter, same, odd, all["adc"]} {
+		b, err := block.EncodeSmall(nil, s, scale, share)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := d.Decode(nil, b); err != nil || !slices.Equal(got, s) {
+			t.Fatalf("block %d: %v, or samples differ", i, err)
+		}
+		if n, ok, err := d.Numbers(b); i < 2 && (!ok || err != nil || n.Times[3599] != s[3599].Time) {
+			t.Fatalf("block %d by column: %v, %v", i, ok, err)
+		}
+		if i == 1 {
+			last = b
+		}
+	}
+	if len(kept) != 2 { // regular times are so short that they stay in the block
+		t.Errorf("%d columns of times are kept outside, want 2", len(kept))
+	}
+	if len(last) > 350 {
+		t.Errorf("a block whose times are outside has %d bytes", len(last))
+	}
+	if _, err := block.Decode(nil, last); !errors.Is(err, block.ErrFormat) {
+		t.Errorf("without the times: %v", err)
+	}
+	kept[0], kept[1] = kept[1], kept[0]
+	if _, err := d.Decode(nil, last); !errors.Is(err, block.ErrChecksum) {
+		t.Errorf("with other times: %v", err)
+	}
+}
+
+// TestSmallIsSmaller holds the small form to what it is for.
+func TestSmallIsSmaller(t *testing.T) {
+	most := map[string]float64{"adc": 0.62, "adc jitter": 0.96, "bool": 0.06, "counter": 0.26, "real": 2.75, "decimals": 0.75, "setpoint": 0.015}
+	for name, s := range shapes(3600, 1) {
+		plain, _ := block.Encode(nil, s, scale)
+		small, _ := encodeSmall(nil, s, scale)
+		if len(small) > len(plain) {
+			t.Errorf("%s: %d bytes, plain %d", name, len(small), len(plain))
+		}
+		if got := float64(len(small)) / 3600; most[name] > 0 && got > most[name] {
+			t.Errorf("%s: %.3f bytes a sample, want %.3f at most", name, got, most[name])
+		} else {
+			t.Logf("%-12s %.3f bytes a sample, plain %.3f", name, got, float64(len(plain))/3600)
 		}
 	}
 }
@@ -238,6 +324,10 @@ func FuzzDecode(f *testing.F) {
 		b, _ := block.Encode(nil, s, scale)
 		f.Add(b[:len(b)-4])
 	}
+	for _, s := range shapes(300, 2) {
+		b, _ := encodeSmall(nil, s, scale)
+		f.Add(b[:len(b)-4])
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		b = binary.LittleEndian.AppendUint32(slices.Clone(b), crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
 		s, err := block.Decode(nil, b)
@@ -245,13 +335,15 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := block.Encode(nil, s, scale)
-		if err != nil {
-			return // the texts together may be over the limit of a block
-		}
-		back, err := block.Decode(nil, again)
-		if err != nil || !same(back, s) {
-			t.Fatalf("decoded, encoded, decoded: %v", err)
+		for form, encode := range forms {
+			again, err := encode(nil, s, scale)
+			if err != nil {
+				return // the texts together may be over the limit of a block
+			}
+			back, err := block.Decode(nil, again)
+			if err != nil || !same(back, s) {
+				t.Fatalf("decoded, encoded %s, decoded: %v", form, err)
+			}
 		}
 	})
 }
@@ -277,13 +369,22 @@ func FuzzRoundTrip(f *testing.F) {
 		if len(s) == 0 {
 			return
 		}
-		e, err := block.Encode(nil, s, tag.Linear{RawHigh: 4096, Low: lo, High: hi})
-		if err != nil {
-			t.Fatal(err)
+		for range len(s) / 64 % 3 { // long enough for the small form
+			last := s[len(s)-1].Time
+			for _, x := range s {
+				x.Time += last
+				s = append(s, x)
+			}
 		}
-		got, err := block.Decode(nil, e)
-		if err != nil || !same(got, s) {
-			t.Fatalf("%v, or samples differ", err)
+		for form, encode := range forms {
+			e, err := encode(nil, s, tag.Linear{RawHigh: 4096, Low: lo, High: hi})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := block.Decode(nil, e)
+			if err != nil || !same(got, s) {
+				t.Fatalf("%s: %v, or samples differ", form, err)
+			}
 		}
 	})
 }
@@ -298,6 +399,32 @@ func BenchmarkEncode(b *testing.B) {
 			}
 			b.ReportMetric(float64(len(buf))/600, "B/sample")
 			b.ReportMetric(600*float64(b.N)/b.Elapsed().Seconds()/1e6, "Msamples/s")
+		})
+	}
+}
+
+func BenchmarkEncodeSmall(b *testing.B) {
+	for name, s := range shapes(3600, 1) {
+		b.Run(name, func(b *testing.B) {
+			var buf []byte
+			for b.Loop() {
+				buf, _ = encodeSmall(buf[:0], s, scale)
+			}
+			b.ReportMetric(float64(len(buf))/3600, "B/sample")
+			b.ReportMetric(3600*float64(b.N)/b.Elapsed().Seconds()/1e6, "Msamples/s")
+		})
+	}
+}
+
+func BenchmarkDecodeSmall(b *testing.B) {
+	for name, s := range shapes(3600, 1) {
+		e, _ := encodeSmall(nil, s, scale)
+		b.Run(name, func(b *testing.B) {
+			var out []tag.Sample
+			for b.Loop() {
+				out, _ = block.Decode(out[:0], e)
+			}
+			b.ReportMetric(3600*float64(b.N)/b.Elapsed().Seconds()/1e6, "Msamples/s")
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package block
 
 import (
+	"iter"
 	"slices"
 
 	"scada/acquisition/tag"
@@ -109,15 +110,31 @@ func (c *Columns) sample(i int, r run) tag.Sample {
 	return tag.Sample{Time: c.times[i], Value: v, Quality: r.quality}
 }
 
+// Grow makes room for n more samples of one kind.
+func (c *Columns) Grow(n int) {
+	c.times, c.bits = slices.Grow(c.times, n), slices.Grow(c.bits, n)
+}
+
+// All returns the samples in the order they were appended.
+func (c *Columns) All() iter.Seq[tag.Sample] {
+	return func(yield func(tag.Sample) bool) {
+		i := 0
+		for _, r := range c.runs {
+			for range r.n {
+				if !yield(c.sample(i, r)) {
+					return
+				}
+				i++
+			}
+		}
+	}
+}
+
 // Samples appends the samples with from <= time < to, in the order they were appended.
 func (c *Columns) Samples(dst []tag.Sample, from, to int64) []tag.Sample {
-	i := 0
-	for _, r := range c.runs {
-		for range r.n {
-			if t := c.times[i]; t >= from && t < to {
-				dst = append(dst, c.sample(i, r))
-			}
-			i++
+	for x := range c.All() {
+		if x.Time >= from && x.Time < to {
+			dst = append(dst, x)
 		}
 	}
 	return dst

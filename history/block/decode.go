@@ -72,7 +72,7 @@ func (d *Decoder) Decode(dst []tag.Sample, b []byte) ([]tag.Sample, error) {
 	if r.Err() == nil && h.flags&flagSummary != 0 {
 		h.readSummary(r)
 	}
-	times := d.readTimes(&h, r.column())
+	times := d.readTimes(r, &h)
 	runs := []run{{n: h.count, typ: h.typ}}
 	if !h.uniform() {
 		runs = readRuns(r, r.column(), h.count)
@@ -137,10 +137,36 @@ func assemble(dst []tag.Sample, times []int64, runs []run, bits []uint64, texts 
 	return dst
 }
 
+// shared returns the times kept outside that b refers to.
+func (d *Decoder) shared(b []byte) ([]byte, error) {
+	r := newReader(b)
+	number := r.Uvarint32()
+	sum := r.Take(4)
+	if r.Err() != nil {
+		return nil, r.Err()
+	}
+	if d.Shared == nil {
+		return nil, fmt.Errorf("%w: its times are elsewhere", ErrFormat)
+	}
+	times := d.Shared(number)
+	if crc32.Checksum(times, castagnoli) != binary.LittleEndian.Uint32(sum) {
+		return nil, fmt.Errorf("shared times %d: %w", number, ErrChecksum)
+	}
+	return times, nil
+}
+
 // readTimes returns nil when the column does not hold the times the header promises.
-func (d *Decoder) readTimes(h *head, b []byte) []int64 {
-	if h.count == 0 {
+func (d *Decoder) readTimes(r *reader, h *head) []int64 {
+	b := r.column()
+	if r.Err() != nil || h.count == 0 {
 		return nil
+	}
+	if h.flags&flagShared != 0 {
+		var err error
+		if b, err = d.shared(b); err != nil {
+			r.Adopt(err)
+			return nil
+		}
 	}
 	d.times = sized(d.times, h.count)
 	times := d.times

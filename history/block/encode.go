@@ -23,7 +23,8 @@ const (
 	flagSummary = 1 << 1 // there is a summary: no texts in the block
 	flagSloped  = 1 << 2 // the summary has a sloped integral: the values are floats
 	flagSteady  = 1 << 3 // uniform, and every value equal: the summary is computed from the first
-	knownFlags  = 1<<4 - 1
+	flagShared  = 1 << 4 // the times are kept outside, for several blocks
+	knownFlags  = 1<<5 - 1
 
 	// timeLimit bounds times to the years 1824 to 2116, so that differences never overflow.
 	timeLimit = 1 << 62
@@ -35,6 +36,20 @@ var units = [...]int64{1e9, 1e6, 1e3, 1}
 
 // Encode appends the samples, which must be in order of time, as one block.
 func Encode(dst []byte, samples []tag.Sample, scale tag.Linear) ([]byte, error) {
+	return columnsOf(samples).Encode(dst, scale)
+}
+
+// Share keeps the times of a block where other blocks with equal times find them, and returns their number there; ok is
+// false when they are to stay in the block.
+type Share func(times []byte) (number uint32, ok bool)
+
+// EncodeSmall is Encode for what is kept for long: the block is smaller and takes several times the work to make. With
+// share, which may be nil, the times may be kept outside; a [Decoder] with Shared set reads such a block.
+func EncodeSmall(dst []byte, samples []tag.Sample, scale tag.Linear, share Share) ([]byte, error) {
+	return columnsOf(samples).encode(dst, scale, form{appendSmall, share})
+}
+
+func columnsOf(samples []tag.Sample) *Columns {
 	c := &Columns{}
 	for _, s := range samples {
 		c.push(s)
@@ -42,12 +57,25 @@ func Encode(dst []byte, samples []tag.Sample, scale tag.Linear) ([]byte, error) 
 			c.disorder = true
 		}
 	}
-	return c.Encode(dst, scale)
+	return c
 }
 
 // Encode appends the columns, which must be in order of time, as one block. The scaling is the one the values came
 // through, if any; it makes the block smaller, never different.
 func (c *Columns) Encode(dst []byte, scale tag.Linear) ([]byte, error) {
+	return c.encode(dst, scale, form{ints: appendInts})
+}
+
+// intForm appends integers in one of their forms.
+type intForm func(dst []byte, v []int64) []byte
+
+// form is how a block is written.
+type form struct {
+	ints  intForm
+	share Share
+}
+
+func (c *Columns) encode(dst []byte, scale tag.Linear, f form) ([]byte, error) {
 	n := len(c.times)
 	switch {
 	case n == 0 || n > MaxSamples:
@@ -60,9 +88,16 @@ func (c *Columns) Encode(dst []byte, scale tag.Linear) ([]byte, error) {
 		return dst, fmt.Errorf("%d bytes of text in a block, the limit is %d", c.textBytes, MaxTextBytes)
 	}
 	numbers, k := c.numbers(), c.class()
-	m, values := encodeValues(numbers, k, scale)
+	m, values := encodeValues(numbers, k, scale, f.ints)
 	flags := c.flags(k)
 	unit := c.unit()
+	times := c.timeColumn(units[unit], f.ints)
+	if f.share != nil && len(times) >= leastShared {
+		if number, ok := f.share(times); ok {
+			flags |= flagShared
+			times = appendShared(number, times)
+		}
+	}
 	start := len(dst)
 	dst = append(dst, version, flags, byte(c.runs[0].typ), byte(unit), byte(m.codec))
 	dst = binary.AppendUvarint(dst, uint64(n))
@@ -72,13 +107,13 @@ func (c *Columns) Encode(dst []byte, scale tag.Linear) ([]byte, error) {
 	if flags&flagSummary != 0 {
 		dst = c.appendSummary(dst, flags, unit, &m)
 	}
-	dst = c.appendTimes(dst, units[unit])
+	dst = appendColumn(dst, times)
 	if flags&flagUniform == 0 {
 		dst = appendColumn(dst, c.appendRuns(nil))
 	}
 	dst = appendColumn(dst, values)
 	if flags&flagSummary == 0 {
-		dst = c.appendTexts(dst)
+		dst = c.appendTexts(dst, f.ints)
 	}
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli)), nil
 }
@@ -141,12 +176,22 @@ func appendColumn(dst, column []byte) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(column))), column...)
 }
 
-func (c *Columns) appendTimes(dst []byte, unit int64) []byte {
+// leastShared is the length of a column of times from which on it may be kept outside: a reference takes some bytes, and
+// a look-up some time.
+const leastShared = 24
+
+func (c *Columns) timeColumn(unit int64, ints intForm) []byte {
 	steps := make([]int64, len(c.times)-1)
 	for i := range steps {
 		steps[i] = (c.times[i+1] - c.times[i]) / unit
 	}
-	return appendColumn(dst, appendInts(nil, steps))
+	return ints(nil, steps)
+}
+
+// appendShared returns what stands in a block for times kept outside: their number, and the checksum that tells whether
+// they are the right ones.
+func appendShared(number uint32, times []byte) []byte {
+	return binary.LittleEndian.AppendUint32(binary.AppendUvarint(nil, uint64(number)), crc32.Checksum(times, castagnoli))
 }
 
 // appendRuns appends the dictionary of (type, quality) pairs, then per run the pair's number and the length.
@@ -174,7 +219,7 @@ func (c *Columns) appendRuns(dst []byte) []byte {
 }
 
 // appendTexts appends the dictionary of texts in order of appearance, then the number of each sample's text.
-func (c *Columns) appendTexts(dst []byte) []byte {
+func (c *Columns) appendTexts(dst []byte, ints intForm) []byte {
 	index := map[string]int{}
 	var dict []byte
 	numbers := make([]int64, len(c.texts))
@@ -188,17 +233,23 @@ func (c *Columns) appendTexts(dst []byte) []byte {
 		numbers[i] = int64(k)
 	}
 	column := append(binary.AppendUvarint(nil, uint64(len(index))), dict...)
-	return appendColumn(dst, appendInts(column, numbers))
+	return appendColumn(dst, ints(column, numbers))
 }
 
-func (c *Columns) summarize() Summary {
+func (c *Columns) summarize(flags byte) Summary {
+	if flags&flagUniform != 0 {
+		return c.byColumn().Summary(0, len(c.times))
+	}
 	var s Summary
-	i := 0
-	for _, r := range c.runs {
-		for range r.n {
-			s.Add(tag.Sample{Time: c.times[i], Value: tag.FromBits(r.typ, c.bits[i], ""), Quality: r.quality})
-			i++
-		}
+	for x := range c.All() {
+		s.Add(x)
 	}
 	return s
+}
+
+// byColumn returns the samples of uniform columns.
+func (c *Columns) byColumn() Numbers {
+	n := Numbers{Times: c.times, typ: c.runs[0].typ, bits: c.bits, values: make([]float64, len(c.bits))}
+	n.fillValues()
+	return n
 }

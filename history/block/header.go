@@ -12,7 +12,7 @@ func (c *Columns) appendSummary(dst []byte, flags byte, unit int, m *mapping) []
 	if flags&flagSteady != 0 {
 		return m.appendNumber(dst, c.bits[0])
 	}
-	s := c.summarize()
+	s := c.summarize(flags)
 	uniform := flags&flagUniform != 0
 	point := func(x tag.Sample) {
 		if !uniform {

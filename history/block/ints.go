@@ -95,6 +95,9 @@ func (p *packer) end(dst []byte) []byte {
 
 // readInts decodes len(out) integers and returns the bytes behind them.
 func readInts(out []int64, b []byte) ([]byte, error) {
+	if len(out) > 0 && len(b) > 0 && b[0] == codedColumn {
+		return readCoded(out, b[1:])
+	}
 	for len(out) > 0 {
 		n := min(group, len(out))
 		var err error

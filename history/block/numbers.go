@@ -8,6 +8,9 @@ import (
 
 // Decoder decodes blocks one after the other and uses its memory again. The zero value is ready.
 type Decoder struct {
+	// Shared returns the times that blocks keep outside by their number, nil if there are none. It may be nil.
+	Shared func(number uint32) []byte
+
 	times  []int64
 	ints   []int64
 	bits   []uint64
@@ -43,7 +46,7 @@ func (d *Decoder) Numbers(b []byte) (n Numbers, ok bool, err error) {
 		return Numbers{}, false, r.Err()
 	}
 	h.readSummary(r)
-	times := d.readTimes(&h, r.column())
+	times := d.readTimes(r, &h)
 	d.bits = sized(d.bits, h.count)
 	if err := d.readValues(&h.m, d.bits, r.column()); err != nil {
 		return Numbers{}, false, err
@@ -56,17 +59,25 @@ func (d *Decoder) Numbers(b []byte) (n Numbers, ok bool, err error) {
 	}
 	d.values = sized(d.values, h.count)
 	n = Numbers{Times: times, typ: h.typ, bits: d.bits, values: d.values}
-	for i, x := range n.bits {
-		if h.typ.IsFloat() {
-			n.values[i] = math.Float64frombits(x)
-		} else {
-			n.values[i] = tag.FromBits(h.typ, x, "").Number()
-		}
-		if math.IsNaN(n.values[i]) {
-			return Numbers{}, false, nil // the encoder never makes such a block uniform
-		}
+	if !n.fillValues() {
+		return Numbers{}, false, nil // the encoder never makes such a block uniform
 	}
 	return n, true, nil
+}
+
+// fillValues computes the values from the bits, and reports whether all are numbers.
+func (n *Numbers) fillValues() bool {
+	for i, x := range n.bits {
+		if n.typ.IsFloat() {
+			n.values[i] = math.Float64frombits(x)
+		} else {
+			n.values[i] = tag.FromBits(n.typ, x, "").Number()
+		}
+		if math.IsNaN(n.values[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // Sample returns sample i.

@@ -144,14 +144,14 @@ func (c *Columns) class() class {
 }
 
 // encodeValues chooses the smallest exact form of the numbers. Equal numbers always get the same form.
-func encodeValues(numbers []uint64, k class, scale tag.Linear) (mapping, []byte) {
+func encodeValues(numbers []uint64, k class, scale tag.Linear, ints intForm) (mapping, []byte) {
 	switch k {
 	case classNone:
 		return mapping{}, nil
 	case classInt:
 		m := mapping{codec: codecInt}
-		ints, _ := m.integers(numbers)
-		return m, appendInts(nil, ints)
+		n, _ := m.integers(numbers)
+		return m, ints(nil, n)
 	case classMixed:
 		return mapping{codec: codecXOR}, appendXOR(nil, numbers)
 	}
@@ -160,14 +160,14 @@ func encodeValues(numbers []uint64, k class, scale tag.Linear) (mapping, []byte)
 		if k == classF32 {
 			m.typ = tag.TypeFloat32
 		}
-		if ints, ok := m.integers(numbers); ok {
-			return m, appendInts(nil, ints)
+		if n, ok := m.integers(numbers); ok {
+			return m, ints(nil, n)
 		}
 	}
 	best, data := mapping{}, []byte(nil)
 	try := func(m mapping) {
-		if ints, ok := m.integers(numbers); ok {
-			if d := appendInts(nil, ints); data == nil || len(d) < len(data) {
+		if n, ok := m.integers(numbers); ok {
+			if d := ints(nil, n); data == nil || len(d) < len(data) {
 				best, data = m, d
 			}
 		}
