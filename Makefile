@@ -17,7 +17,7 @@ T ?= 20s
 N ?= 30
 UI_SOURCES := $(shell find web/ui -path web/ui/node_modules -prune -o -path web/ui/dist -prune -o -type f -print)
 
-.PHONY: need build ui run check lint unit sim mutants fuzz e2e campaign campaign-alarms bench soak test clean apt
+.PHONY: need build ui run check lint unit sim mutants fuzz e2e campaign campaign-alarms bench bench-history soak test clean apt
 
 need:
 	@command -v go >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl/"; exit 1; }
