@@ -30,9 +30,6 @@ func NewVirtualIP(address, device string) (*VirtualIP, error) {
 	if a := p.Addr(); a.Is4In6() || a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a.IsLinkLocalUnicast() {
 		return nil, fmt.Errorf("%s cannot be a virtual address", a)
 	}
-	if !p.Addr().Is4() {
-		return nil, fmt.Errorf("%s: only IPv4 addresses can be virtual yet", p.Addr())
-	}
 	if len(device) == 0 || len(device) > maxDevice {
 		return nil, fmt.Errorf("interface %q: 1 to %d characters", device, maxDevice)
 	}

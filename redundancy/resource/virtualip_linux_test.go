@@ -50,6 +50,8 @@ func newSpace(t *testing.T) *space {
 		t.Skipf("needs root for a network namespace: %v", err)
 	}
 	t.Cleanup(func() { unix.Close(s.fd) })
+	// Package net finds out once, in whatever namespace it is used first, whether there is IPv6: by the loopback address.
+	s.do("loopback", func() error { return up("lo") })
 	return s
 }
 
@@ -111,7 +113,7 @@ func newCable(t *testing.T) *cable {
 			return err
 		})
 		n.do("server", func() error { return serve(t, name) })
-		for _, net := range []string{"10.99.0."} {
+		for _, net := range []string{"10.99.0.", "fd99::"} {
 			c.until(netip.MustParseAddr(fmt.Sprintf("%s%d", net, i+2)), name) // a new port of a bridge takes a moment
 		}
 	}
@@ -220,7 +222,7 @@ func newVIP(t *testing.T, address string) *resource.VirtualIP {
 // namespace sees: the time from the order to the first answer of the new node.
 func TestVirtualIPMoves(t *testing.T) {
 	c := newCable(t)
-	for _, address := range []string{"10.99.0.10/24"} {
+	for _, address := range []string{"10.99.0.10/24", "fd99::10/64"} {
 		vip := map[string]*resource.VirtualIP{"a": newVIP(t, address), "b": newVIP(t, address)}
 		addr := vip["a"].Addr()
 		c.node["a"].do("start", func() error { return vip["a"].Start(t.Context()) })
@@ -254,9 +256,9 @@ func TestVirtualIPMoves(t *testing.T) {
 func TestVirtualIPLeftBehind(t *testing.T) {
 	c := newCable(t)
 	a := c.node["a"]
-	for _, address := range []string{"10.99.0.10/24"} {
+	for _, address := range []string{"10.99.0.10/24", "fd99::10/64"} {
 		v := newVIP(t, address)
-		a.do("the killed one", func() error { return newVIP(t, strings.Split(address, "/")[0]+"/28").Start(t.Context()) })
+		a.do("the killed one", func() error { return newVIP(t, strings.Split(address, "/")[0]+map[bool]string{true: "/28", false: "/80"}[v.Addr().Is4()]).Start(t.Context()) })
 		c.until(v.Addr(), "a")
 		for _, want := range []bool{true, false} {
 			a.do("clean", func() error {
@@ -274,7 +276,7 @@ func TestVirtualIPLeftBehind(t *testing.T) {
 			return nil
 		})
 		a.do("its own addresses stay", func() error { return up("lo") })
-		for _, own := range []string{"10.99.0.2"} {
+		for _, own := range []string{"10.99.0.2", "fd99::2"} {
 			c.until(netip.MustParseAddr(own), "a")
 		}
 		a.do("stop without start", func() error { return v.Stop(t.Context()) })
