@@ -33,26 +33,32 @@ func (t *single) Send(adu []byte) ([]byte, error) {
 	if rtu {
 		body = adu[1 : len(adu)-2]
 	}
-	o := &op{ctx: t.ctx, dev: t.dev, step: stepRaw, answer: make(chan rawAnswer, 1)}
-	o.raw = goburrow.ProtocolDataUnit{FunctionCode: body[0], Data: append([]byte(nil), body[1:]...)}
-	if rtu && answerSize(o.raw.FunctionCode, o.raw.Data) < 0 {
-		return nil, fmt.Errorf("function %d: the length of its answer on a serial line is not known", o.raw.FunctionCode)
+	pdu := goburrow.ProtocolDataUnit{FunctionCode: body[0], Data: append([]byte(nil), body[1:]...)}
+	if rtu && answerSize(pdu.FunctionCode, pdu.Data) < 0 && !isHarmless(pdu.FunctionCode) {
+		return nil, fmt.Errorf("function %d: the length of its answer on a serial line is not known", pdu.FunctionCode)
 	}
-	if err := t.c.enqueue(o); err != nil {
+	got, err := t.c.ask(t.ctx, t.dev, pdu)
+	if err != nil {
 		return nil, err
+	}
+	answer, err := t.dev.pack.Encode(&got)
+	if err == nil && !rtu { // the channel numbers its requests itself
+		binary.BigEndian.PutUint16(answer, binary.BigEndian.Uint16(adu))
+	}
+	return answer, err
+}
+
+// ask has one request travel between the polls and returns its answer, which may be an exception.
+func (c *Channel) ask(ctx context.Context, d *device, pdu goburrow.ProtocolDataUnit) (goburrow.ProtocolDataUnit, error) {
+	o := &op{ctx: ctx, dev: d, step: stepRaw, raw: pdu, answer: make(chan rawAnswer, 1)}
+	if err := c.enqueue(o); err != nil {
+		return goburrow.ProtocolDataUnit{}, err
 	}
 	select {
 	case a := <-o.answer:
-		if a.err != nil {
-			return nil, a.err
-		}
-		answer, err := t.dev.pack.Encode(&a.pdu)
-		if err == nil && !rtu { // the channel numbers its requests itself
-			binary.BigEndian.PutUint16(answer, binary.BigEndian.Uint16(adu))
-		}
-		return answer, err
-	case <-t.ctx.Done():
-		t.c.withdraw(o)
-		return nil, t.ctx.Err()
+		return a.pdu, a.err
+	case <-ctx.Done():
+		c.withdraw(o)
+		return goburrow.ProtocolDataUnit{}, ctx.Err()
 	}
 }

@@ -33,6 +33,8 @@ const (
 	fcWriteRegisters = goburrow.FuncCodeWriteMultipleRegisters
 	fcMaskWrite      = goburrow.FuncCodeMaskWriteRegister
 	fcReadWrite      = goburrow.FuncCodeReadWriteMultipleRegisters
+	fcReadFIFO       = goburrow.FuncCodeReadFIFOQueue
+	fcEncapsulated   = 43 // with meiIdentity: who the device is
 )
 
 var areaFunction = [...]byte{plan.Coil: fcReadCoils, plan.Discrete: fcReadDiscrete, plan.Input: fcReadInput, plan.Holding: fcReadHolding}
@@ -76,10 +78,14 @@ func (e *Exception) Error() string {
 
 // readRequest returns the PDU of a read.
 func readRequest(area plan.Area, address, count uint16) goburrow.ProtocolDataUnit {
+	return readPDU(areaFunction[area], address, count)
+}
+
+func readPDU(fc byte, address, count uint16) goburrow.ProtocolDataUnit {
 	data := make([]byte, 4)
 	binary.BigEndian.PutUint16(data, address)
 	binary.BigEndian.PutUint16(data[2:], count)
-	return goburrow.ProtocolDataUnit{FunctionCode: areaFunction[area], Data: data}
+	return goburrow.ProtocolDataUnit{FunctionCode: fc, Data: data}
 }
 
 // answerSize returns how many bytes of data after the function code a good answer to the request has, or -1 if the
@@ -192,13 +198,21 @@ func rtuLength(b []byte, unit, fc byte, size int) int {
 			return 0
 		}
 		return 2 + size + 2
+	case fc == fcReadFIFO:
+		return fifoLength(b)
+	case fc == fcEncapsulated:
+		return identityLength(b)
 	case len(b) < 3:
 		return minRTU
 	}
 	return min(3+int(b[2])+2, maxRTU)
 }
 
+// isRead reports whether the answer to a function carries values behind a byte count.
 func isRead(fc byte) bool { return fc <= fcReadInput || fc == fcReadWrite }
+
+// isHarmless reports whether a function changes nothing in a device.
+func isHarmless(fc byte) bool { return fc <= fcReadInput || fc == fcReadFIFO || fc == fcEncapsulated }
 
 var crcTable = makeCRC()
 

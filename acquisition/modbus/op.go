@@ -185,7 +185,7 @@ func (s *session) sendOp() error {
 
 // changes reports whether the frame of the present step could change the device.
 func (o *op) changes() bool {
-	return o.step == stepMask || o.step == stepWrite || o.step == stepRaw && !isRead(o.raw.FunctionCode)
+	return o.step == stepMask || o.step == stepWrite || o.step == stepRaw && !isHarmless(o.raw.FunctionCode)
 }
 
 func (o *op) permitted() error {

@@ -98,12 +98,18 @@ func (d *device) owes(sh shape) bool {
 // syncRequest returns a read at the same place whose answer cannot be mistaken for one that is owed.
 func (d *device) syncRequest(pdu goburrow.ProtocolDataUnit) goburrow.ProtocolDataUnit {
 	want := shapeOf(pdu)
+	if want.fc == fcReadWrite { // what only clears the way must not write
+		want.fc = fcReadHolding
+	}
 	address := binary.BigEndian.Uint16(pdu.Data)
 	step := uint16(1)
 	if pdu.FunctionCode <= fcReadDiscrete {
 		step = 8 // lengths in bytes must differ
 	}
 	count := want.count
+	if !d.owes(want) { // it was function 23 that is owed
+		return readPDU(want.fc, address, count)
+	}
 	for n := want.count; n > step; n -= step {
 		if sh := (shape{want.fc, n - step}); !d.owes(sh) {
 			count = n - step
@@ -115,10 +121,7 @@ func (d *device) syncRequest(pdu goburrow.ProtocolDataUnit) goburrow.ProtocolDat
 			count = n
 		}
 	}
-	data := make([]byte, 4)
-	binary.BigEndian.PutUint16(data, address)
-	binary.BigEndian.PutUint16(data[2:], count)
-	return goburrow.ProtocolDataUnit{FunctionCode: want.fc, Data: data}
+	return readPDU(want.fc, address, count)
 }
 
 // slot returns a free place in flight; fill has made sure that there is one.

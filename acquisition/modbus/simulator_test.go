@@ -21,7 +21,7 @@ func simulated(t *testing.T, window int, framing plc.Framing, body func(*rig, *p
 			bank.Set(plc.HoldingRegisters, uint16(a), register(1, a))
 		}
 		server := plc.New(plc.Options{Framing: framing, Address: "plc:502", Listen: net.Host("plc").Listen, Latency: 2 * time.Millisecond, Parallel: window > 1,
-			Units: map[uint8]plc.Unit{1: {Device: "plc", Bank: bank}}})
+			Units: map[uint8]plc.Unit{1: {Device: "plc", Bank: bank, Identity: plc.Identity{Vendor: "Maker", Product: "Model 7", Revision: "1.2"}}}})
 		if err := server.Listen(); err != nil {
 			t.Fatal(err)
 		}

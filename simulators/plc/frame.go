@@ -96,6 +96,8 @@ func rtuRequestSize(r *bufio.Reader, function byte) (int, error) {
 		return 6, nil
 	case fcReadWrite:
 		return count(8)
+	case fcReadFIFO:
+		return 2, nil
 	case fcEncapsulated:
 		return 3, nil
 	}

@@ -9,6 +9,7 @@ const (
 	maxWriteBits      = 1968
 	maxWriteRegisters = 123
 	maxBothWrite      = 121 // registers written by function 23
+	maxQueue          = 31  // registers of function 24
 )
 
 // The functions served.
@@ -23,6 +24,7 @@ const (
 	fcWriteRegisters     = 16
 	fcMaskWrite          = 22
 	fcReadWrite          = 23
+	fcReadFIFO           = 24
 	fcEncapsulated       = 43
 	meiDeviceID          = 14
 )
@@ -62,6 +64,8 @@ func answer(b Bank, id Identity, pdu []byte) ([]byte, call) {
 		out = c.maskWrite(b, pdu)
 	case fcReadWrite:
 		out = c.readWrite(b, pdu)
+	case fcReadFIFO:
+		out = c.readFIFO(b, pdu)
 	case fcEncapsulated:
 		out = c.identify(id, pdu)
 	default:
@@ -197,6 +201,28 @@ func (c *call) readWrite(b Bank, pdu []byte) []byte {
 		return c.fail(e)
 	}
 	return c.readInto(b, HoldingRegisters, c.addr, c.quantity)
+}
+
+// readFIFO answers with a queue: the register at the address says how many follow it.
+func (c *call) readFIFO(b Bank, pdu []byte) []byte {
+	c.area, c.quantity = HoldingRegisters, 0
+	if len(pdu) != 3 {
+		return c.fail(IllegalValue)
+	}
+	c.addr = binary.BigEndian.Uint16(pdu[1:])
+	var n [1]uint16
+	if e := b.Read(HoldingRegisters, c.addr, n[:]); e != 0 {
+		return c.fail(e)
+	}
+	c.quantity = n[0] + 1
+	if n[0] > maxQueue {
+		return c.fail(IllegalValue)
+	}
+	body := c.readInto(b, HoldingRegisters, c.addr, c.quantity)
+	if body == nil {
+		return nil
+	}
+	return append([]byte{c.function, 0, body[1]}, body[2:]...)
 }
 
 // identify answers 43/14 for the basic category and for one object.
