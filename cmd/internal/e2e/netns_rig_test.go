@@ -60,11 +60,11 @@ func needNamespaces(t *testing.T) {
 type labOptions struct {
 	// smallDisks: the data of each node is on a file system of its own that is easily filled, and that is lost with the process.
 	smallDisks bool
-	secured    bool      // the link has TLS, and the nodes are paired
-	clocks     bool      // the wall clocks of the nodes can be set
-	virtualIP  bool      // the active has virtualAddress
-	folder     bool      // both nodes have a folder in common, and it is their witness
-	replace    [2]string // in plant.yaml
+	secured    bool     // the link has TLS, and the nodes are paired
+	clocks     bool     // the wall clocks of the nodes can be set
+	virtualIP  bool     // the active has virtualAddress
+	folder     bool     // both nodes have a folder in common, and it is their witness
+	replace    []string // in plant.yaml, pairs
 }
 
 // newLabRig is newLab with the plant written for its addresses.
@@ -86,14 +86,7 @@ func newLabWith(t *testing.T, hb setting, opts labOptions) *labRig {
 	if r.who, err = demo.Write(r.dir, r.ports); err != nil {
 		t.Fatal(err)
 	}
-	rewrite := func(name string, pairs ...string) {
-		path := filepath.Join(r.dir, name)
-		b, err := os.ReadFile(path)
-		if err == nil {
-			err = os.WriteFile(path, []byte(replace(t, pairs...)(string(b))), 0o600)
-		}
-		l.must(err)
-	}
+	rewrite := func(name string, pairs ...string) { l.must(rewriteFile(t, filepath.Join(r.dir, name), pairs...)) }
 	rewrite("plant.yaml",
 		"127.0.0.1:7401", "127.10.0.1:7401", "127.0.0.1:7402", "127.10.0.2:7402",
 		"127.0.0.2:7401", "127.20.0.1:7401", "127.0.0.2:7402", "127.20.0.2:7402",
@@ -138,10 +131,7 @@ func (o labOptions) plant(dir string) (pairs []string) {
 	if o.virtualIP {
 		pairs = append(pairs, "primary: a}", `primary: a, resources: [{name: address, type: virtual_ip, address: "`+virtualAddress+`/24", interface: client}]}`)
 	}
-	if o.replace[0] != "" {
-		pairs = append(pairs, o.replace[:]...)
-	}
-	return pairs
+	return append(pairs, o.replace...)
 }
 
 // prepare makes what the options need before anything starts.
@@ -169,6 +159,15 @@ func (r *labRig) start() {
 	if _, _, err := r.settled(time.Minute); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// rewriteFile replaces text in a file; it must be there.
+func rewriteFile(t *testing.T, path string, pairs ...string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, []byte(replace(t, pairs...)(string(b))), 0o600)
 }
 
 func copyFile(from, to string) error {

@@ -20,7 +20,7 @@ import (
 // variants are faults of a plant that is set up in another way.
 func variants() []fault {
 	secured, folder := labOptions{secured: true}, labOptions{folder: true}
-	safety, virtual := labOptions{replace: [2]string{"policy: availability", "policy: safety"}}, labOptions{virtualIP: true}
+	safety, virtual := labOptions{replace: []string{"policy: availability", "policy: safety"}}, labOptions{virtualIP: true}
 	return []fault{
 		{name: "TLS, kill -9", switches: always, apply: killed, lab: secured},
 		{name: "TLS, power off", switches: always, apply: powerOff, lab: secured},
