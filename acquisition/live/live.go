@@ -23,6 +23,7 @@ type Table struct {
 	entries []entry // by tag.ID; the last one is the sentinel of the list
 	seq     uint64
 	watches map[*Watch]struct{}
+	tails   []*Tail
 }
 
 // entry is a node of a ring ordered by change number: the sentinel's next is the oldest change, its prev the newest.
@@ -78,6 +79,9 @@ func (t *Table) touch(i int32) {
 	newest := t.entries[end].prev
 	e.prev, e.next = newest, end
 	t.entries[newest].next, t.entries[end].prev = i, i
+	for _, l := range t.tails {
+		l.note(i, e)
+	}
 }
 
 // Requalify replaces the quality of the given tags, keeping value and time. keep decides per sample: it gets the

@@ -41,6 +41,9 @@ type Config struct {
 	AllowAnonymous bool
 	// AnonymousMayWrite lets sessions without a user write, too: for a simulated device, never for a plant.
 	AnonymousMayWrite bool
+	// Hot tells clients of a pair to keep their items on the standby sampling, as it has the values of the active node
+	// within milliseconds; else they are told that it is warm: they activate their items when they move to it.
+	Hot bool
 	// History is the archive of the tags whose definition has one. Without it clients read present values only.
 	History Historian
 	// Alarms is the alarm engine; with it, [Server.Notify] tells clients of events. Without it there are none.

@@ -35,8 +35,10 @@ func (s *Server) identityValues() map[uint32]func() any {
 		id.Server_NamespaceArray: func() any {
 			return []string{"http://opcfoundation.org/UA/", s.cfg.ApplicationURI, s.cfg.NamespaceURI}
 		},
-		id.Server_ServerArray:                        func() any { return []string{s.cfg.ApplicationURI} },
-		id.Server_ServiceLevel:                       func() any { return s.serviceLevel() },
+		id.Server_ServerArray:  func() any { return []string{s.cfg.ApplicationURI} },
+		id.Server_ServiceLevel: func() any { return s.serviceLevel() },
+		// No time: an operator who takes a node out of service does not say for how long.
+		id.Server_EstimatedReturnTime:                func() any { return time.Time{} },
 		id.Server_Auditing:                           func() any { return false },
 		id.Server_ServerRedundancy_RedundancySupport: func() any { return int32(s.redundancySupport()) },
 		id.Server_ServerRedundancy_ServerURIArray: func() any {
@@ -49,12 +51,16 @@ func (s *Server) identityValues() map[uint32]func() any {
 	}
 }
 
-// redundancySupport is Warm in a pair: the standby does not poll devices, but has their values from the active node.
+// redundancySupport is Warm in a pair, or Hot if the configuration says so: the standby does not poll devices, but has
+// their values from the active node.
 func (s *Server) redundancySupport() ua.RedundancySupport {
-	if len(s.backend.Servers()) > 1 {
-		return ua.RedundancySupportWarm
+	switch {
+	case len(s.backend.Servers()) < 2:
+		return ua.RedundancySupportNone
+	case s.cfg.Hot:
+		return ua.RedundancySupportHot
 	}
-	return ua.RedundancySupportNone
+	return ua.RedundancySupportWarm
 }
 
 func (s *Server) buildInfo() *ua.BuildInfo {

@@ -54,6 +54,7 @@ func TestServerObjectTellsOfThePair(t *testing.T) {
 		id.Server_ServerRedundancy_ServerURIArray:                                []string{"urn:test:a", "urn:test:b"},
 		id.Server_NamespaceArray:                                                 []string{"http://opcfoundation.org/UA/", "urn:test:a", "urn:scada:waterworks"},
 		id.Server_ServerStatus_State:                                             int32(0),
+		id.Server_EstimatedReturnTime:                                            time.Time{},
 		id.Server_ServerCapabilities_MaxSessions:                                 uint32(100),
 		id.Server_ServerDiagnostics_EnabledFlag:                                  false,
 		id.Server_ServerDiagnostics_ServerDiagnosticsSummary_CurrentSessionCount: uint32(1),
@@ -70,6 +71,15 @@ func TestServerObjectTellsOfThePair(t *testing.T) {
 	servers, err := opcua.FindServers(limited(t), f.url)
 	if err != nil || len(servers) != 2 || servers[0].DiscoveryURLs[0] != f.url || servers[1].ApplicationURI != "urn:test:b" || servers[1].DiscoveryURLs[0] != "opc.tcp://b:4840" {
 		t.Errorf("FindServers: %+v, %v", servers, err)
+	}
+}
+
+// TestHotIsTold: clients keep their items sampling on the standby if the configuration says so.
+func TestHotIsTold(t *testing.T) {
+	f := start(t, newPlant(0), func(cfg *uaserver.Config) { cfg.Hot = true })
+	v := readOne(t, f.connect(t), ua.NewNumericNodeID(0, id.Server_ServerRedundancy_RedundancySupport), ua.AttributeIDValue)
+	if v.Value.Value() != int32(ua.RedundancySupportHot) {
+		t.Errorf("RedundancySupport %v", v.Value.Value())
 	}
 }
 

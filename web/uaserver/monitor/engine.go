@@ -33,6 +33,7 @@ const (
 	maxLinks        = 1000    // items one item triggers
 	maxEventItems   = 200     // items for events, of all sessions
 	maxEventBytes   = 1 << 18 // of events waiting in one item
+	maxTail         = 1 << 16 // changes between two looks at the table, of tags with an item that wants each of them
 )
 
 // Limits bounds what clients may take.
@@ -59,7 +60,8 @@ type Engine struct {
 	heldDue int64
 	pollDue int64
 	events  []*item
-	eager   int // items that want every change
+	eager   map[tag.ID]int // items that want every change
+	tail    *live.Tail     // of the tags of these
 	items   int
 	subs    map[uint32]*subscription
 	nextSub uint32
@@ -72,7 +74,7 @@ type Engine struct {
 func New(table *live.Table, limits Limits) *Engine {
 	return &Engine{
 		table: table, limits: limits, start: time.Now(), wake: make(chan struct{}, 1),
-		byTag: make([][]*item, table.Len()), subs: map[uint32]*subscription{}, heldDue: math.MaxInt64, pollDue: math.MaxInt64,
+		byTag: make([][]*item, table.Len()), eager: map[tag.ID]int{}, tail: table.Tail(maxTail), subs: map[uint32]*subscription{}, heldDue: math.MaxInt64, pollDue: math.MaxInt64,
 	}
 }
 
@@ -85,6 +87,7 @@ func (e *Engine) Subscriptions() (present, cumulated int64) {
 func (e *Engine) Run(ctx context.Context) {
 	w := e.table.Watch()
 	defer w.Close()
+	defer e.tail.Close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
@@ -142,11 +145,44 @@ func (e *Engine) Advance(now time.Time) (sleep time.Duration, every bool) {
 		next = min(next, s.due)
 	}
 	next = min(next, e.heldDue, e.pollDue)
-	return time.Duration(max(next-at, 0)), e.eager > 0
+	return time.Duration(max(next-at, 0)), len(e.eager) > 0
+}
+
+// followAll hands every change to the items that want all of them.
+func (e *Engine) followAll(at int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var lost bool
+	e.changes, lost = e.tail.Take(e.changes[:0])
+	for i := range e.changes {
+		c := &e.changes[i]
+		for _, it := range e.byTag[c.Tag] {
+			if eager(it) > 0 && c.Seq > it.from {
+				e.offer(it, &c.Sample, at)
+			}
+		}
+	}
+	if !lost {
+		return
+	}
+	for id := range e.eager {
+		c := e.table.Latest(id)
+		for _, it := range e.byTag[id] {
+			if eager(it) == 0 || it.spec.Mode == ua.MonitoringModeDisabled {
+				continue
+			}
+			it.from = c.Seq
+			it.accept(wire.Value{Sample: c.Sample})
+			if it.queue.n > 0 && it.size > 1 {
+				it.queue.at(it.queue.n - 1).Quality |= overflow
+			}
+		}
+	}
 }
 
 // follow hands the changes of the table to the items.
 func (e *Engine) follow(at int64) {
+	e.followAll(at)
 	for more := true; more; {
 		e.mu.Lock()
 		if e.items == len(e.polled)+len(e.events) {
@@ -157,7 +193,9 @@ func (e *Engine) follow(at int64) {
 			for i := range e.changes {
 				c := &e.changes[i]
 				for _, it := range e.byTag[c.Tag] {
-					e.offer(it, &c.Sample, at)
+					if eager(it) == 0 {
+						e.offer(it, &c.Sample, at)
+					}
 				}
 			}
 		}

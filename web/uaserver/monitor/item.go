@@ -45,9 +45,10 @@ type item struct {
 	sub      *subscription
 	spec     Spec
 	stamps   ua.TimestampsToReturn
-	size     int   // of the queue
-	sampling int64 // ns, 0 is every change
-	next     int64 // earliest time of the next sample
+	size     int    // of the queue
+	sampling int64  // ns, 0 is every change
+	next     int64  // earliest time of the next sample
+	from     uint64 // number of the change it began with, if it wants every change
 	last     wire.Value
 	seen     bool // last is set
 	queue    ring

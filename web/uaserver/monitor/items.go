@@ -62,14 +62,17 @@ func (c *Client) ModifyItem(sub, id uint32, spec Spec, stamps ua.TimestampsToRet
 	if it == nil {
 		return ItemResult{Status: status}
 	}
-	e.eager -= eager(it)
+	wanted := eager(it) > 0
+	e.want(it, -1)
 	if (spec.Event != nil) != (it.spec.Event != nil) {
-		e.eager += eager(it)
+		e.want(it, 1)
 		return ItemResult{Status: ua.StatusBadFilterNotAllowed}
 	}
 	spec.Tag, spec.Poll, spec.Mode = it.spec.Tag, it.spec.Poll, it.spec.Mode
 	e.configure(it, spec)
-	e.eager += eager(it)
+	if e.want(it, 1); eager(it) > 0 && !wanted && it.spec.Mode != ua.MonitoringModeDisabled {
+		e.begin(it)
+	}
 	it.stamps = stamps
 	it.next = min(it.next, e.now()+it.sampling)
 	if spec.Poll != nil {

@@ -201,9 +201,28 @@ func (e *Engine) attach(it *item) {
 			e.cursor = e.table.Seq() // nobody followed the table so far
 		}
 		e.byTag[it.spec.Tag] = append(e.byTag[it.spec.Tag], it)
-		e.eager += eager(it)
+		e.want(it, 1)
 	}
 	e.nudge()
+}
+
+// want counts the items that want every change of their tag.
+func (e *Engine) want(it *item, n int) {
+	if eager(it) == 0 {
+		return
+	}
+	id := it.spec.Tag
+	if e.eager[id] += n; e.eager[id] == 0 {
+		delete(e.eager, id)
+	}
+	e.tail.Follow(id, e.eager[id] > 0)
+}
+
+// begin gives an item that wants every change the present value; those after it come by themselves.
+func (e *Engine) begin(it *item) {
+	c := e.table.Latest(it.spec.Tag)
+	it.from = c.Seq
+	it.accept(wire.Value{Sample: c.Sample})
 }
 
 func eager(it *item) int {
@@ -222,7 +241,7 @@ func (e *Engine) detach(it *item) {
 		e.polled = slices.DeleteFunc(e.polled, is)
 	} else if int(it.spec.Tag) < len(e.byTag) {
 		e.byTag[it.spec.Tag] = slices.DeleteFunc(e.byTag[it.spec.Tag], is)
-		e.eager -= eager(it)
+		e.want(it, -1)
 	}
 	it.dead, it.queue, it.links = true, ring{}, nil
 	delete(it.sub.items, it.id)
@@ -240,7 +259,7 @@ func (e *Engine) first(it *item) {
 	at, now := e.now(), time.Now()
 	it.next = at + it.sampling
 	if it.spec.Poll == nil {
-		it.accept(wire.Value{Sample: e.table.Get(it.spec.Tag)})
+		e.begin(it)
 		return
 	}
 	it.take(now)
