@@ -34,6 +34,7 @@ type Config struct {
 	ScanClasses map[string]time.Duration
 	Tags        []tag.Definition // in order of name; the index is the ID
 	Alarms      alarms.Config
+	Notify      Notify
 	History     History
 	Users       []User
 	Tokens      []Token
@@ -99,6 +100,17 @@ type Device struct {
 	OPCUA  *opcua.Device
 
 	Calculated []tag.Definition // the address of each is its expression
+	App        *App
+}
+
+// App is an application of the plant's engineers.
+type App struct {
+	File       string // its source at the first start, and whenever it changes
+	Inputs     []string
+	Writes     []string
+	Outputs    []tag.Definition
+	Every      time.Duration // period of on_timer; 0: it has none
+	StaleAfter time.Duration
 }
 
 // History is how long what is kept.
@@ -126,6 +138,7 @@ type OPCUA struct {
 	AllowNone bool // security policy None
 	Anonymous bool // read-only without log-in
 	Hosts     []string
+	Hot       bool // clients are told to keep the standby's items sampling; else that it is warm
 }
 
 // Lookup returns the ID of a tag by name.
@@ -195,6 +208,7 @@ type builder struct {
 	config *Config
 	dir    string
 
+	appDevices  map[string]*Device  // the applications by name
 	expressions map[string]*tagFile // where the calculated tags stand
 	tagsMissing bool                // a tag file could not be read: that a tag is unknown would tell nothing new
 }
@@ -211,9 +225,12 @@ func (b *builder) build() {
 	b.witnesses()
 	b.scanClasses()
 	devices := b.devices()
+	b.apps(devices)
 	b.tags(devices)
 	b.calculated()
+	b.checkApps()
 	b.alarms()
+	b.notifications()
 	b.history()
 	b.people()
 }

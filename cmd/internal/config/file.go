@@ -10,6 +10,7 @@ type file struct {
 	Areas       []areaFile               `yaml:"areas"`
 	Devices     []deviceFile             `yaml:"devices"`
 	ScanClasses map[string]time.Duration `yaml:"scan_classes"`
+	Apps        []appFile                `yaml:"apps" json:",omitempty"`
 	Tags        []tagFile                `yaml:"tags"`
 	TagFiles    []string                 `yaml:"tag_files"`
 	Alarms      alarmsFile               `yaml:"alarms"`
@@ -82,6 +83,16 @@ type opcuaDeviceFile struct {
 	Trust        string        `yaml:"trust"`
 }
 
+type appFile struct {
+	Name       string        `yaml:"name"`
+	Area       string        `yaml:"area"`
+	File       string        `yaml:"file"`
+	Inputs     []string      `yaml:"inputs"`
+	Writes     []string      `yaml:"writes"`
+	Every      time.Duration `yaml:"every"`
+	StaleAfter time.Duration `yaml:"stale_after"`
+}
+
 type scaleFile struct {
 	Raw Pair `yaml:"raw"`
 	EU  Pair `yaml:"eu"`
@@ -96,6 +107,7 @@ type tagFile struct {
 	Device      string         `yaml:"device"`
 	Address     string         `yaml:"address"`
 	Expr        string         `yaml:"expr" json:",omitempty"`
+	App         string         `yaml:"app" json:",omitempty"`
 	Area        string         `yaml:"area" json:",omitempty"` // of a calculated tag; the others are where their device is
 	Type        string         `yaml:"type"`
 	Scan        string         `yaml:"scan"`
@@ -141,4 +153,6 @@ type opcuaFile struct {
 	AllowNone bool     `yaml:"allow_none"`
 	Anonymous string   `yaml:"anonymous"`
 	Hosts     []string `yaml:"hosts"`
+
+	Redundancy string `yaml:"redundancy"`
 }

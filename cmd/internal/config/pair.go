@@ -234,7 +234,10 @@ func (b *builder) people() {
 	}
 	b.config.Web.Origins = b.file.Web.Origins
 	b.pairKey()
-	b.config.OPCUA = OPCUA{AllowNone: b.file.OPCUA.AllowNone, Anonymous: b.file.OPCUA.Anonymous == "read", Hosts: b.file.OPCUA.Hosts}
+	b.config.OPCUA = OPCUA{AllowNone: b.file.OPCUA.AllowNone, Anonymous: b.file.OPCUA.Anonymous == "read", Hosts: b.file.OPCUA.Hosts, Hot: b.file.OPCUA.Redundancy == "hot"}
+	if !oneOf(b.file.OPCUA.Redundancy, "", "warm", "hot") {
+		b.failf("opcua.redundancy", "%q is none of warm, hot", b.file.OPCUA.Redundancy)
+	}
 	if !oneOf(b.file.OPCUA.Anonymous, "", "read", "no") {
 		b.failf("opcua.anonymous", "%q is none of read, no", b.file.OPCUA.Anonymous)
 	}
