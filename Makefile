@@ -89,7 +89,7 @@ e2e: build apt cmd/internal/e2e/nodeopcua/node_modules/.stamp
 # Every fault N times at three heartbeats, with real programs in network namespaces; needs root, and hours.
 campaign: build apt
 	mkdir -p run
-	go test -count=1 -timeout 24h -tags e2e ./cmd/internal/e2e -run TestCampaign -v -campaign $(N) -campaign.results $(CURDIR)/run/campaign.jsonl
+	go test -count=1 -timeout 24h -tags e2e ./cmd/internal/e2e -run 'TestCampaign|TestSwitches|TestPartition' -v -campaign $(N) -campaign.switches 50 -campaign.partition 1h -campaign.results $(CURDIR)/run/campaign.jsonl
 
 # R random faults while alarms come and go and operators acknowledge them; R=200 takes about half an hour.
 campaign-alarms: R = 200

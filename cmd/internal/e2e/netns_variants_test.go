@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -104,7 +103,11 @@ func (r *labRig) setClock(node string, offset time.Duration) error {
 // and a Go program asks no library for it, so the one place where the standard library reads it is replaced: everything
 // else is the program as it is, and its monotonic clock goes on as it does when a machine's clock is set.
 func (r *labRig) buildWithClock() error {
-	source := filepath.Join(runtime.GOROOT(), "src/time/time.go")
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return fmt.Errorf("asking for the standard library: %w", err)
+	}
+	source := filepath.Join(strings.TrimSpace(string(root)), "src/time/time.go")
 	original, err := os.ReadFile(source)
 	if err != nil {
 		return err
