@@ -30,6 +30,11 @@ type Backend interface {
 	// Devices is the state of every device.
 	Devices() []api.Device
 
+	// Apps is every application, without source, state and log.
+	Apps() []api.App
+	// App shows, checks or replaces an application, on the node that runs it.
+	App(ctx context.Context, by Actor, cmd api.AppCommand) (api.App, error)
+
 	// Alarms returns the alarms of the filter, most urgent and newest first.
 	Alarms(ctx context.Context, f api.AlarmFilter) (api.Alarms, error)
 	// AlarmCommand acknowledges, shelves, comments…, here or on the active node. One result for each alarm of the command.

@@ -161,6 +161,13 @@ func (f *fake) written() []Write {
 	return append([]Write{}, f.writes...)
 }
 
+func (f *fake) Apps() []api.App { return []api.App{{Name: "totals", Running: true}} }
+func (f *fake) App(_ context.Context, _ Actor, cmd api.AppCommand) (api.App, error) {
+	if cmd.Name != "totals" {
+		return api.App{}, api.NewProblem(api.CodeNotFound, "no application is named %q", cmd.Name)
+	}
+	return api.App{Name: cmd.Name, Source: cmd.Source}, nil
+}
 func (f *fake) Devices() []api.Device { return []api.Device{{Name: "plc1", State: "connected"}} }
 
 func (f *fake) Alarms(_ context.Context, q api.AlarmFilter) (api.Alarms, error) {

@@ -46,11 +46,12 @@ const (
 	AlarmOperate  Permission = "alarm.operate"  // acknowledge, shelve, reset, comment
 	AlarmEngineer Permission = "alarm.engineer" // out of service
 	RoleChange    Permission = "role.change"
+	AppDeploy     Permission = "app.deploy"
 )
 
 // needs lists the lowest role that has a permission. A permission that is not here is nobody's.
 var needs = map[Permission]Role{
-	Anonymous: Nobody, View: Viewer, TagWrite: Operator, AlarmOperate: Operator, AlarmEngineer: Engineer, RoleChange: Admin,
+	Anonymous: Nobody, View: Viewer, TagWrite: Operator, AlarmOperate: Operator, AlarmEngineer: Engineer, RoleChange: Admin, AppDeploy: Engineer,
 }
 
 // May reports whether the role has the permission.

@@ -91,6 +91,27 @@ func (p *plant) WriteTag(_ context.Context, _ web.Actor, w web.Write) (api.Write
 	return r, nil
 }
 
+func (p *plant) Apps() []api.App { return []api.App{p.app("totals")} }
+
+func (p *plant) App(_ context.Context, by web.Actor, cmd api.AppCommand) (api.App, error) {
+	switch {
+	case cmd.Name != "totals":
+		return api.App{}, api.NewProblem(api.CodeNotFound, "no application is named %q", cmd.Name)
+	case strings.Contains(cmd.Source, "broken"):
+		return api.App{}, api.NewProblem(api.CodeBadRequest, "totals.star:1:1: undefined: broken")
+	}
+	v := p.app(cmd.Name)
+	if cmd.Source != "" {
+		v.Generations[0].By = by.User
+	}
+	return v, nil
+}
+
+func (p *plant) app(name string) api.App {
+	return api.App{Name: name, Area: "main", Node: "a", Running: true, Calls: 12, State: []byte(`{"sum":12.5}`), Log: []api.AppLine{{Time: noon, Text: "a new day"}},
+		Generations: []api.AppGeneration{{Hash: "0123456789ab", By: "file", Time: noon, Comment: "first", Bytes: 100}}}
+}
+
 func (p *plant) Devices() []api.Device {
 	at := noon
 	return []api.Device{{Name: "plc1", Area: "main", Driver: "modbus", Endpoint: "tcp://127.0.0.1:5020", Node: "a", State: "connected", Since: &at, Tags: 2, LatencyMs: 1.25,

@@ -68,6 +68,24 @@ func (c *Client) Device(ctx context.Context, name string) (Device, error) {
 	return out, c.get(ctx, "/devices/"+escapeName(name), nil, &out)
 }
 
+// Apps returns the applications.
+func (c *Client) Apps(ctx context.Context) (Apps, error) {
+	var out Apps
+	return out, c.get(ctx, "/apps", nil, &out)
+}
+
+// App returns one application with its source, state and log.
+func (c *Client) App(ctx context.Context, name string) (App, error) {
+	var out App
+	return out, c.get(ctx, "/apps/"+escapeName(name), nil, &out)
+}
+
+// AppCommand checks, deploys or rolls back an application; cmd.Command says which.
+func (c *Client) AppCommand(ctx context.Context, cmd AppCommand) (App, error) {
+	var out App
+	return out, c.post(ctx, "/apps/"+escapeName(cmd.Name)+"/"+cmd.Command, cmd, &out)
+}
+
 // Alarms returns a page of alarms.
 func (c *Client) Alarms(ctx context.Context, f AlarmFilter) (Alarms, error) {
 	var out Alarms

@@ -15,13 +15,9 @@ const calculatedDevice = "calculated"
 // expression fills in what a calculated tag has instead of a device and an address. Its type is float64 unless it says
 // something else.
 func (b *builder) expression(t *tagFile, def *tag.Definition) {
-	for field, given := range map[string]bool{
-		"device": t.Device != "", "address": t.Address != "", "writable": t.Writable, "scale": len(t.Scale.Raw)+len(t.Scale.EU) > 0, "byte_order": t.ByteOrder != "",
-		"deadband": t.Deadband != 0,
-	} {
-		if given {
-			b.tagf(t, field, "a calculated tag has none")
-		}
+	b.none(t, "a calculated tag has none")
+	if t.App != "" {
+		b.tagf(t, "app", "a calculated tag has none")
 	}
 	def.Area = t.Area
 	if def.Area == "" && len(b.config.Areas) == 1 {

@@ -79,6 +79,8 @@ func (b *builder) tags(devices map[string]*Device) {
 				d.Modbus.Tags = append(d.Modbus.Tags, *def)
 			case d.OPCUA != nil:
 				d.OPCUA.Tags = append(d.OPCUA.Tags, *def)
+			case d.App != nil:
+				d.App.Outputs = append(d.App.Outputs, *def)
 			}
 		}
 	}
@@ -104,8 +106,10 @@ func (b *builder) tag(t *tagFile, devices map[string]*Device) tag.Definition {
 	switch {
 	case t.Expr != "":
 		b.expression(t, &def)
+	case t.App != "":
+		b.output(t, &def, devices)
 	case t.Area != "":
-		b.tagf(t, "area", "only a calculated tag has an area of its own: this one is in that of its device")
+		b.tagf(t, "area", "only a calculated tag has an area of its own: this one is in that of its device or application")
 	case device == nil:
 		b.tagf(t, "device", "no device is named %q", t.Device)
 	default:
@@ -129,7 +133,7 @@ func (b *builder) tag(t *tagFile, devices map[string]*Device) tag.Definition {
 	def.Range = b.interval(t, "range", t.Range, true)
 	b.scale(t, &def)
 	b.tagLimits(t, &def)
-	if device != nil && err == nil && t.Expr == "" {
+	if device != nil && err == nil && t.Expr == "" && t.App == "" {
 		b.checkAddress(t, device, def)
 	}
 	return def
@@ -248,6 +252,7 @@ func (b *builder) tagFiles(path, pattern string) []tagFile {
 var csvColumns = map[string]func(t *tagFile, cell string) error{
 	"name":        func(t *tagFile, s string) error { t.Name = s; return nil },
 	"device":      func(t *tagFile, s string) error { t.Device = s; return nil },
+	"app":         func(t *tagFile, s string) error { t.App = s; return nil },
 	"expr":        func(t *tagFile, s string) error { t.Expr = s; return nil },
 	"area":        func(t *tagFile, s string) error { t.Area = s; return nil },
 	"address":     func(t *tagFile, s string) error { t.Address = s; return nil },

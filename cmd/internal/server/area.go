@@ -49,6 +49,7 @@ type area struct {
 	unit    func(tagName string) string
 
 	resources *resource.Manager
+	apps      *apps // nil: the area has none
 
 	mu      sync.Mutex
 	engine  *alarms.Engine
@@ -123,10 +124,17 @@ func (a *area) deactivate() {
 }
 
 // Publish takes the samples of one answer of a device: it implements [acquisition.Publisher].
-func (a *area) Publish(batch []tag.Update) { a.take(batch, false) }
+func (a *area) Publish(batch []tag.Update) { a.take(batch, effects{}) }
 
-// take takes samples; exact says that the device itself noted the moments at which its values changed.
-func (a *area) take(batch []tag.Update, exact bool) {
+// effects is what goes with samples into one step of the stream.
+type effects struct {
+	exact   bool                // the device itself noted the moments at which its values changed
+	records []redundancy.Record // beside those of the samples
+	then    func()              // called in the step; nil: nothing
+}
+
+// take takes samples and what goes with them. It does nothing unless the area is active.
+func (a *area) take(batch []tag.Update, with effects) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.active || !a.vigil.awake() {
@@ -135,7 +143,7 @@ func (a *area) take(batch []tag.Update, exact bool) {
 	a.live.Apply(batch)
 	a.proof.see(batch)
 	evaluate := a.engine.Samples
-	if exact {
+	if with.exact {
 		evaluate = a.engine.Reports
 	}
 	out := evaluate(now(), batch)
@@ -143,7 +151,11 @@ func (a *area) take(batch []tag.Update, exact bool) {
 	a.store.Append(recorded)
 	a.samples += uint64(len(batch))
 	a.lastAt = time.Now()
-	a.emit(append(sampleRecords(kindSamples, recorded), sampleRecords(kindUnrecorded, shown)...), &out)
+	records := append(sampleRecords(kindSamples, recorded), sampleRecords(kindUnrecorded, shown)...)
+	a.emit(append(records, with.records...), &out)
+	if with.then != nil {
+		with.then()
+	}
 	if out.Mark != nil || len(out.Changed) > 0 {
 		a.nudge()
 	}
@@ -289,6 +301,7 @@ func (a *area) snapshot() (uint64, []redundancy.Record) {
 	records := []redundancy.Record{jsonRecord(kindHeader, header{Digest: a.digest})}
 	records = append(records, sampleRecords(kindShown, table)...)
 	records = append(records, parts(kindImage, a.engine.Snapshot())...)
+	records = append(records, a.apps.snapshot()...)
 	return a.seq, append(records, jsonRecord(kindDevices, a.devices))
 }
 
@@ -297,6 +310,7 @@ func (a *area) applySnapshot(epoch, seq uint64, records []redundancy.Record) err
 	var table []tag.Update
 	var image []byte
 	var devices []acquisition.DeviceStatus
+	var deployed []appRecord
 	if len(records) == 0 || records[0].Kind != kindHeader {
 		return fmt.Errorf("the snapshot of area %s has no header", a.name)
 	}
@@ -313,6 +327,10 @@ func (a *area) applySnapshot(epoch, seq uint64, records []redundancy.Record) err
 			table, err = readSamples(table, r.Payload)
 		case kindImage:
 			image = append(image, r.Payload...)
+		case kindApp:
+			var one appRecord
+			one, err = readJSON[appRecord](r)
+			deployed = append(deployed, one)
 		case kindDevices:
 			devices, err = readJSON[[]acquisition.DeviceStatus](r)
 		}
@@ -327,6 +345,7 @@ func (a *area) applySnapshot(epoch, seq uint64, records []redundancy.Record) err
 	}
 	a.changed++
 	a.live.Apply(table)
+	a.apps.adopt(deployed...)
 	a.epoch, a.seq, a.devices = epoch, seq, devices
 	a.commit.add(commitment{epoch: epoch, seq: seq})
 	return nil
@@ -395,6 +414,18 @@ func (a *area) applyOne(r redundancy.Record, c *commitment) error {
 			return err
 		}
 		a.devices = devices
+	case kindApp:
+		one, err := readJSON[appRecord](r)
+		if err != nil {
+			return err
+		}
+		a.apps.adopt(one)
+	case kindAppState:
+		state, err := readJSON[appState](r)
+		if err != nil {
+			return err
+		}
+		a.apps.adoptState(state)
 	default:
 		return fmt.Errorf("unknown kind of record %d: the peer runs another version", r.Kind)
 	}

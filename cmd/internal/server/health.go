@@ -129,6 +129,7 @@ func (s *Server) notReady(h *redundancy.Health) []string {
 func (a *area) isActive() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+		why = append(why, s.areas[name].apps.problems()...)
 	return a.active
 }
 

@@ -99,6 +99,7 @@ type request struct {
 	Op      string          `json:"op"`
 	Write   *writeRequest   `json:"write,omitempty"`
 	Alarm   *alarmRequest   `json:"alarm,omitempty"`
+	App     *appRequest     `json:"app,omitempty"`
 	Journal *journalRequest `json:"journal,omitempty"`
 	History *historyRequest `json:"history,omitempty"`
 }
@@ -133,6 +134,8 @@ func (s *Server) execute(ctx context.Context, a *area, req request, body []byte)
 	case req.Op == opAlarm && req.Alarm != nil:
 		results, err := s.alarmHere(ctx, a, *req.Alarm)
 		return answer(results, err)
+	case req.Op == opApp && req.App != nil:
+		return answer(s.appHere(ctx, *req.App), nil)
 	case req.Op == opAlarmForks:
 		return s.mergeForks(ctx, a, body)
 	case req.Op == opJournalPull && req.Journal != nil:
@@ -164,6 +167,7 @@ func answer(v any, err error) ([]byte, error) {
 const (
 	opWrite          = "write"
 	opAlarm          = "alarm"
+	opApp            = "app"
 	opAlarmForks     = "alarm.forks"
 	opJournalPull    = "journal.pull"
 	opJournalPush    = "journal.push"

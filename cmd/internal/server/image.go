@@ -87,21 +87,26 @@ func (i *image) run(ctx context.Context) error {
 	}
 }
 
-// write replaces the file: the old one is whole until the new one is on disk.
+// write stores the image with its checksum.
 func (i *image) write(b []byte) error {
-	f, err := os.OpenFile(i.path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, imageFileMode)
-	if err != nil {
+	if err := replaceFile(i.path, append(binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(b)), b...), imageFileMode); err != nil {
 		return fmt.Errorf("storing the alarms: %w", err)
 	}
-	_, err = f.Write(append(binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(b)), b...))
+	return nil
+}
+
+// replaceFile writes a file whole: the old one is there until the new one is on disk.
+func replaceFile(path string, b []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
 	if err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(i.path+".new", i.path)
+		err = os.Rename(path+".new", path)
 	}
-	if err != nil {
-		return fmt.Errorf("storing the alarms: %w", err)
-	}
-	return nil
+	return err
 }

@@ -20,6 +20,8 @@ const (
 	kindDevices                     // the state of the devices as the active sees them
 	kindUnrecorded                  // acquired samples that the history leaves out: values, alarms
 	kindRepeated                    // samples the alarm engine was shown again: alarms only
+	kindApp                         // an application: its generations and its state
+	kindAppState                    // a new state of an application
 )
 
 // partBytes is where long content is cut into several records; a record may have [redundancy.MaxRecord] bytes.

@@ -250,6 +250,12 @@ func (s *Server) buildArea(name string, opts Options, node config.Node) (*area, 
 	if err != nil {
 		return nil, err
 	}
+	if a.apps, err = s.buildApps(a, node); err != nil {
+		return nil, err
+	}
+	if a.apps != nil {
+		sources = append(sources, a.apps.engine)
+	}
 	a.group, err = acquisition.NewGroup(sources, func(f acquisition.FirstGood) { s.firstGood(name, f) })
 	a.proof = newProof(own, func(missed, duplicates int) { s.pair.Proof(name, missed, duplicates) })
 	a.lookout, a.weights = s.newLookout(a, sources)
@@ -322,6 +328,9 @@ func (s *Server) sources(area string, opts Options, node config.Node) ([]acquisi
 		if d.Modbus != nil {
 			buses = append(buses, *d.Modbus)
 			continue
+		}
+		if d.App != nil {
+			continue // they are one source together, see buildApps
 		}
 		if d.OPCUA == nil {
 			src, err := calc.New(calc.Options{Device: d.Name, Tags: d.Calculated, Live: s.live, Lookup: s.cfg.Lookup, Logger: s.log.With("component", "calculated")})
@@ -445,6 +454,10 @@ func (s *Server) start(opts Options, node config.Node) error {
 	for _, name := range s.areaNames {
 		s.spawn("probes of "+name, s.areas[name].lookout.run)
 		s.spawn("image of "+name, s.areas[name].image.run)
+		if h := s.areas[name].apps; h != nil {
+			s.spawn("applications of "+name, h.run)
+			s.spawn("deployment folder of "+name, h.watch)
+		}
 		s.spawn("committer of "+name, s.areas[name].commit.run)
 		s.spawn("healer of "+name, s.healers[name].run)
 	}

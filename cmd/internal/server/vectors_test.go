@@ -346,7 +346,7 @@ func (s *stage) sample(step storyStep) {
 	}
 	for node, srv := range s.node {
 		if step.Node == "" || step.Node == node {
-			srv.areas["main"].take([]tag.Update{u}, step.SOE)
+			srv.areas["main"].take([]tag.Update{u}, effects{exact: step.SOE})
 		}
 	}
 }

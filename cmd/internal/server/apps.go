@@ -1,0 +1,502 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"scada/acquisition/app"
+	"scada/acquisition/tag"
+	"scada/cmd/internal/config"
+	"scada/history/journal"
+	"scada/redundancy"
+	"scada/web"
+	"scada/web/api"
+)
+
+const (
+	keptGenerations = 10
+	maxKeptSource   = 256 << 10 // bytes of all generations of an application
+	appFileMode     = 0o600
+	deployWithin    = 5 * time.Second
+	appWriteWithin  = 5 * time.Second
+)
+
+// appRecord is an application as it travels in the stream and lies on disk: its generations, newest last, and its state.
+type appRecord struct {
+	Name        string           `json:"name"`
+	Generations []app.Generation `json:"generations"`
+	State       json.RawMessage  `json:"state,omitempty"`
+	// Seen is the hash of the file in the deployment folder when it was last looked at: only a change deploys it.
+	Seen string `json:"seen,omitempty"`
+}
+
+// appState is a new state in the stream; it stands in the same step as the outputs of the call that made it.
+type appState struct {
+	Name  string          `json:"name"`
+	State json.RawMessage `json:"state"`
+}
+
+// apps are the applications of an area on this node: what is deployed, where it is stored, who runs it.
+type apps struct {
+	s      *Server
+	area   *area
+	dir    string
+	engine *app.Engine
+	files  map[string]string // application -> file in the deployment folder
+
+	deploying sync.Mutex // one deployment at a time
+
+	mu      sync.Mutex
+	records map[string]*appRecord
+	changed map[string]bool   // not on disk yet
+	broken  map[string]string // standby: what this node cannot run although the active does
+}
+
+// buildApps makes the engine of an area's applications; nil if it has none.
+func (s *Server) buildApps(a *area, node config.Node) (*apps, error) {
+	h := &apps{s: s, area: a, dir: filepath.Join(node.Data, "apps"), files: map[string]string{}, records: map[string]*appRecord{}, changed: map[string]bool{}, broken: map[string]string{}}
+	var specs []app.Spec
+	for _, d := range s.cfg.Devices {
+		if d.Area != a.name || d.App == nil {
+			continue
+		}
+		s.drivers[d.Name] = d.Driver
+		spec := app.Spec{Name: d.Name, Inputs: d.App.Inputs, Outputs: d.App.Outputs, Every: d.App.Every, StaleAfter: d.App.StaleAfter}
+		for _, name := range d.App.Writes {
+			id, _ := s.cfg.Lookup(name)
+			spec.Writable = append(spec.Writable, s.cfg.Tags[id])
+		}
+		specs = append(specs, spec)
+		h.files[d.Name] = d.App.File
+	}
+	if len(specs) == 0 {
+		return nil, nil
+	}
+	var err error
+	h.engine, err = app.New(app.Options{
+		Specs: specs, Live: s.live, Lookup: s.cfg.Lookup, Commit: h.commit, Write: h.write, Event: h.event, Logger: s.log.With("component", "applications"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(h.dir, 0o750); err != nil {
+		return nil, fmt.Errorf("creating the folder of the applications: %w", err)
+	}
+	for _, spec := range specs {
+		h.load(spec.Name)
+	}
+	return h, nil
+}
+
+func (h *apps) path(name string) string { return filepath.Join(h.dir, name+".json") }
+
+// load brings back what was deployed, or takes the file of the deployment folder when nothing ever was. What cannot be
+// used does not stop the node: the application is shown as one that does not run.
+func (h *apps) load(name string) {
+	r := &appRecord{Name: name}
+	h.records[name] = r
+	b, err := os.ReadFile(h.path(name))
+	switch {
+	case err == nil:
+		err = json.Unmarshal(b, r)
+	case errors.Is(err, fs.ErrNotExist):
+		err = h.first(r)
+	}
+	if err == nil && len(r.Generations) > 0 {
+		err = h.engine.Load(name, r.Generations[len(r.Generations)-1], r.State)
+	}
+	if err != nil {
+		h.s.log.Error("An application cannot run", "app", name, "error", err)
+	}
+}
+
+// first takes the file of the deployment folder.
+func (h *apps) first(r *appRecord) error {
+	source, err := readSource(h.files[r.Name])
+	if err != nil {
+		return err
+	}
+	g := app.Generation{Source: source, By: "file", At: time.Now().UTC()}
+	r.Generations, r.Seen = []app.Generation{g}, g.Hash()
+	h.changed[r.Name] = true
+	return nil
+}
+
+// commit takes the effects of a call as one step of the area: outputs and state are never from different calls.
+func (h *apps) commit(name string, state []byte, outputs []tag.Update) {
+	var extra []redundancy.Record
+	if state != nil {
+		extra = append(extra, jsonRecord(kindAppState, appState{name, state}))
+	}
+	h.area.take(outputs, effects{records: extra, then: func() {
+		if state != nil {
+			h.setState(name, state)
+		}
+	}})
+}
+
+func (h *apps) setState(name string, state []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r := h.records[name]; r != nil {
+		r.State, h.changed[name] = state, true
+	}
+}
+
+// write carries out a write of an application as if an operator had asked for it.
+func (h *apps) write(ctx context.Context, name string, to tag.ID, v tag.Value) error {
+	def := h.s.cfg.Tags[to]
+	if !def.Range.IsZero() && (v.Number() < def.Range.Low || v.Number() > def.Range.High) {
+		return fmt.Errorf("outside the range %g .. %g of the tag", def.Range.Low, def.Range.High)
+	}
+	deadline := time.Now().Add(appWriteWithin)
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	req := writeRequest{Tag: def.Name, Value: tag.AppendUpdate(nil, tag.Update{Tag: to, Sample: tag.Sample{Value: v}}), By: "app:" + name, Deadline: deadline}
+	ans := h.s.writeHere(ctx, h.area, req)
+	switch {
+	case ans.Problem != nil:
+		return errors.New(ans.Problem.Detail)
+	case ans.Result.Result != api.WriteConfirmed:
+		return fmt.Errorf("%s %s", ans.Result.Result, ans.Result.Detail)
+	}
+	return nil
+}
+
+func (h *apps) event(ev app.Event) {
+	e := h.s.newEntry(journal.ClassSystem, "application "+ev.What, h.area.name, ev.App, "app:"+ev.App, ev.Reason)
+	h.area.record(e)
+}
+
+// deploy replaces the source of an application on the active node, and tells the standby.
+func (h *apps) deploy(ctx context.Context, name string, g app.Generation, seen string) error {
+	h.deploying.Lock()
+	defer h.deploying.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, deployWithin)
+	defer cancel()
+	before := h.record(name)
+	err := h.engine.Deploy(ctx, name, g)
+	e := h.s.newEntry(journal.ClassConfig, "application deployed", h.area.name, name, g.By, g.Comment)
+	e.Old, e.New, e.Result = before.hash(), g.Hash(), "ok"
+	if err != nil {
+		e.Result, e.Message = "refused", joinText(g.Comment, err.Error())
+	}
+	h.area.record(e)
+	if err != nil {
+		h.note(name, func(r *appRecord) { r.Seen = or(seen, r.Seen) })
+		return err
+	}
+	r := h.note(name, func(r *appRecord) {
+		r.Generations = append(slices.Clone(r.Generations), g)
+		r.trim()
+		r.Seen = or(seen, r.Seen)
+	})
+	h.area.take(nil, effects{records: []redundancy.Record{jsonRecord(kindApp, r)}})
+	return nil
+}
+
+// trim forgets the oldest generations when there are too many, or too much of them for one record of the stream.
+func (r *appRecord) trim() {
+	total := 0
+	for i := len(r.Generations) - 1; i >= 0; i-- {
+		total += len(r.Generations[i].Source)
+		if len(r.Generations)-i > keptGenerations || total > maxKeptSource && i < len(r.Generations)-1 {
+			r.Generations = slices.Clone(r.Generations[i+1:])
+			return
+		}
+	}
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+func (r appRecord) hash() string {
+	if len(r.Generations) == 0 {
+		return ""
+	}
+	return r.Generations[len(r.Generations)-1].Hash()
+}
+
+// note changes a record and returns a copy of it as it is then.
+func (h *apps) note(name string, change func(r *appRecord)) appRecord {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.records[name]
+	change(r)
+	h.changed[name] = true
+	return *r
+}
+
+func (h *apps) record(name string) appRecord {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r := h.records[name]; r != nil {
+		return *r
+	}
+	return appRecord{Name: name}
+}
+
+// adopt takes over, on the standby, what the active has deployed.
+func (h *apps) adopt(deployed ...appRecord) {
+	if h == nil {
+		return
+	}
+	for _, r := range deployed {
+		if len(r.Generations) > 0 {
+			h.adoptOne(r)
+		}
+	}
+}
+
+func (h *apps) adoptOne(r appRecord) {
+	err := h.engine.Load(r.Name, r.Generations[len(r.Generations)-1], r.State)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	old := h.records[r.Name]
+	if old == nil {
+		return // of another configuration, which the digest keeps from mirroring
+	}
+	r.Seen = old.Seen
+	h.records[r.Name], h.changed[r.Name] = &r, true
+	delete(h.broken, r.Name)
+	if err != nil {
+		h.broken[r.Name] = err.Error()
+	}
+}
+
+func (h *apps) adoptState(st appState) {
+	if h == nil {
+		return
+	}
+	h.engine.SetState(st.Name, st.State)
+	h.setState(st.Name, st.State)
+}
+
+// snapshot is every application with its generations and state.
+func (h *apps) snapshot() []redundancy.Record {
+	if h == nil {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []redundancy.Record
+	for _, name := range h.engine.Devices() {
+		out = append(out, jsonRecord(kindApp, h.records[name]))
+	}
+	return out
+}
+
+// problems says which applications this node could not go on with.
+func (h *apps) problems() []string {
+	if h == nil {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []string
+	for _, name := range h.engine.Devices() {
+		if why := h.broken[name]; why != "" {
+			out = append(out, fmt.Sprintf("application %s of the active does not run here: %s", name, why))
+		}
+	}
+	return out
+}
+
+// run writes to disk what has changed, once a second and when ctx ends.
+func (h *apps) run(ctx context.Context) error {
+	tick := time.NewTicker(imageEvery)
+	defer tick.Stop()
+	failing := false
+	for ending := false; !ending; {
+		select {
+		case <-ctx.Done():
+			ending = true
+		case <-tick.C:
+		}
+		err := h.save()
+		if (err != nil) != failing {
+			failing = err != nil
+			h.s.log.Warn("Storing the applications", "area", h.area.name, "failing", failing, "error", err)
+		}
+	}
+	return nil
+}
+
+func (h *apps) save() error {
+	h.mu.Lock()
+	pending := map[string][]byte{}
+	for name := range h.changed {
+		if b, err := json.Marshal(h.records[name]); err == nil {
+			pending[name] = b
+		}
+	}
+	clear(h.changed)
+	h.mu.Unlock()
+	var errs []error
+	for name, b := range pending {
+		if err := replaceFile(h.path(name), b, appFileMode); err != nil {
+			errs = append(errs, err)
+			h.note(name, func(*appRecord) {})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// appsOf returns the applications of the area that has the one named.
+func (s *Server) appsOf(name string) *apps {
+	for _, a := range s.areas {
+		if a.apps != nil && slices.Contains(a.apps.engine.Devices(), name) {
+			return a.apps
+		}
+	}
+	return nil
+}
+
+// appRequest is what a client asks of the node that runs an application.
+type appRequest struct {
+	Name    string `json:"name"`
+	By      string `json:"by"`
+	Source  string `json:"source,omitempty"`
+	Comment string `json:"comment,omitempty"`
+	Back    string `json:"back,omitempty"` // hash of the generation to return to
+	Check   bool   `json:"check,omitempty"`
+	Show    bool   `json:"show,omitempty"`
+}
+
+// appAnswer is the application afterwards, or why not.
+type appAnswer struct {
+	App     api.App      `json:"app"`
+	Problem *api.Problem `json:"problem,omitempty"`
+}
+
+// appCommand executes a request on the node that is active for the application.
+func (s *Server) appCommand(ctx context.Context, req appRequest) (api.App, error) {
+	h := s.appsOf(req.Name)
+	if h == nil {
+		return api.App{}, api.NewProblem(api.CodeNotFound, "no application is named %q", req.Name)
+	}
+	payload, err := request{Op: opApp, App: &req}.encode(nil)
+	if err != nil {
+		return api.App{}, err
+	}
+	b, err := s.forward(ctx, h.area.name, payload)
+	if err != nil {
+		return api.App{}, forwardProblem(err)
+	}
+	var ans appAnswer
+	if err := json.Unmarshal(b, &ans); err != nil {
+		return api.App{}, fmt.Errorf("answer of the active node about an application: %w", err)
+	}
+	if ans.Problem != nil {
+		return api.App{}, ans.Problem
+	}
+	return ans.App, nil
+}
+
+// appHere executes a request on this node.
+func (s *Server) appHere(ctx context.Context, req appRequest) appAnswer {
+	h := s.appsOf(req.Name)
+	if h == nil {
+		return appAnswer{Problem: api.NewProblem(api.CodeNotFound, "no application is named %q", req.Name)}
+	}
+	var err error
+	switch {
+	case req.Check:
+		err = h.engine.Check(req.Name, req.Source)
+	case req.Show:
+	default:
+		var g app.Generation
+		if g, err = h.chosen(req); err == nil {
+			err = h.deploy(ctx, req.Name, g, "")
+		}
+	}
+	if errors.Is(err, app.ErrStopped) {
+		return appAnswer{Problem: api.NewProblem(api.CodeNotActive, "%s", err)}
+	}
+	if err != nil {
+		return appAnswer{Problem: api.NewProblem(api.CodeBadRequest, "%s", err)}
+	}
+	return appAnswer{App: h.show(req.Name)}
+}
+
+// chosen is the generation a request asks for.
+func (h *apps) chosen(req appRequest) (app.Generation, error) {
+	g := app.Generation{Source: req.Source, By: req.By, At: time.Now().UTC(), Comment: req.Comment}
+	if req.Source != "" {
+		return g, checkSource(req.Source)
+	}
+	r := h.record(req.Name)
+	for i := len(r.Generations) - 1; i >= 0; i-- {
+		old := r.Generations[i]
+		if old.Hash() == r.hash() || req.Back != "" && old.Hash() != req.Back {
+			continue
+		}
+		g.Source, g.Comment = old.Source, joinText("back to "+old.Hash(), req.Comment)
+		return g, nil
+	}
+	if req.Back != "" {
+		return g, fmt.Errorf("there is no earlier generation %s", req.Back)
+	}
+	return g, errors.New("there is no earlier generation")
+}
+
+// show is the application for clients.
+func (h *apps) show(name string) api.App {
+	out := api.App{Name: name, Area: h.area.name, Node: h.s.nodeName}
+	for _, st := range h.engine.Apps() {
+		if st.Name != name {
+			continue
+		}
+		out.Running, out.Calls, out.Failures, out.State = st.Running, st.Calls, st.Failures, st.State
+		out.Disabled = st.Disabled
+		for _, l := range st.Logs {
+			out.Log = append(out.Log, api.AppLine{Time: l.At, Text: l.Text})
+		}
+	}
+	r := h.record(name)
+	for _, g := range slices.Backward(r.Generations) {
+		out.Generations = append(out.Generations, api.AppGeneration{Hash: g.Hash(), By: g.By, Time: g.At, Comment: g.Comment, Bytes: len(g.Source)})
+	}
+	if n := len(r.Generations); n > 0 {
+		out.Source = r.Generations[n-1].Source
+	}
+	return out
+}
+
+// Apps implements [web.Backend]: without logs, sources and states.
+func (b backend) Apps() []api.App {
+	var out []api.App
+	for _, name := range b.areaNames {
+		h := b.areas[name].apps
+		if h == nil {
+			continue
+		}
+		for _, n := range h.engine.Devices() {
+			a := h.show(n)
+			a.Log, a.Source, a.State = nil, "", nil
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// App implements [web.Backend].
+func (b backend) App(ctx context.Context, by web.Actor, cmd api.AppCommand) (api.App, error) {
+	return b.appCommand(ctx, appRequest{
+		Name: cmd.Name, By: by.User, Source: cmd.Source, Comment: cmd.Comment, Back: cmd.Back,
+		Check: cmd.Command == api.AppCheck, Show: cmd.Command == api.AppShow,
+	})
+}
+
