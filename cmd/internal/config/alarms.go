@@ -53,12 +53,17 @@ func (p *Priority) parseText(text string) error {
 }
 
 type alarmsFile struct {
-	FirstScanGrace Seconds     `yaml:"first_scan_grace"`
-	List           []alarmFile `yaml:"list"`
+	FirstScanGrace Seconds              `yaml:"first_scan_grace"`
+	Defaults       alarmFile            `yaml:"defaults" json:",omitzero"`
+	Templates      map[string]alarmFile `yaml:"templates" json:",omitempty"`
+	List           []alarmFile          `yaml:"list"`
+	Groups         []groupFile          `yaml:"groups" json:",omitempty"`
+	Notify         notifyFile           `yaml:"notify" json:",omitzero"`
 }
 
 type alarmFile struct {
 	ID              string              `yaml:"id"`
+	Use             string              `yaml:"use" json:",omitempty"`
 	Area            string              `yaml:"area"`
 	Class           string              `yaml:"class"`
 	Message         string              `yaml:"message"`
@@ -70,8 +75,8 @@ type alarmFile struct {
 	Mode            string              `yaml:"mode"`
 	Limits          map[string]Limit    `yaml:"limits"`
 	Inclusive       *bool               `yaml:"inclusive"`
-	Deadband        float64             `yaml:"deadband"`
-	Deadbands       map[string]float64  `yaml:"deadbands"`
+	Deadband        Margin              `yaml:"deadband"`
+	Deadbands       map[string]Margin   `yaml:"deadbands"`
 	OnDelay         Seconds             `yaml:"on_delay"`
 	OnDelays        map[string]Seconds  `yaml:"on_delays"`
 	OffDelay        Seconds             `yaml:"off_delay"`
@@ -95,6 +100,8 @@ type alarmFile struct {
 }
 
 func (b *builder) alarms() {
+	b.templates()
+	b.groups()
 	b.config.Alarms.FirstScanGrace = time.Duration(b.file.Alarms.FirstScanGrace)
 	for i := range b.file.Alarms.List {
 		b.config.Alarms.Alarms = append(b.config.Alarms.Alarms, b.alarm(index("alarms.list", i), &b.file.Alarms.List[i]))
@@ -154,7 +161,7 @@ func (b *builder) alarmTags(path string, def *alarms.Definition) {
 func (b *builder) alarm(path string, f *alarmFile) alarms.Definition {
 	def := alarms.Definition{
 		ID: f.ID, Area: f.Area, Class: f.Class, Text: f.Message, Guidance: f.Guidance, Tag: f.Tag, Tags: f.Tags,
-		NonExclusive: f.Mode == "nonexclusive", Strict: f.Inclusive != nil && !*f.Inclusive, Deadband: f.Deadband,
+		NonExclusive: f.Mode == "nonexclusive", Strict: f.Inclusive != nil && !*f.Inclusive, Deadband: b.margin(path+".deadband", f.Deadband, f.Tag),
 		OnDelay: time.Duration(f.OnDelay), OffDelay: time.Duration(f.OffDelay), Priority: alarms.Priority(f.Priority),
 		Setpoint: f.Setpoint, Target: f.Target, Tolerance: f.Tolerance, ExpectedTime: time.Duration(f.ExpectedTime),
 		MaxGap: time.Duration(f.MaxGap), Normal: f.Normal, Latch: f.Latch, NoAck: f.AckRequired != nil && !*f.AckRequired,
@@ -175,7 +182,7 @@ func (b *builder) alarm(path string, f *alarmFile) alarms.Definition {
 		b.failf(path+".on_uncertain", "%q is none of evaluate, hold", f.OnUncertain)
 	}
 	def.Limits = levels(b, path+".limits", f.Limits, func(l Limit) alarms.Limit { return alarms.Limit(l) })
-	def.Deadbands = levels(b, path+".deadbands", f.Deadbands, func(v float64) float64 { return v })
+	def.Deadbands = levels(b, path+".deadbands", f.Deadbands, func(m Margin) float64 { return b.margin(path+".deadbands", m, f.Tag) })
 	def.OnDelays = levels(b, path+".on_delays", f.OnDelays, func(s Seconds) time.Duration { return time.Duration(s) })
 	def.OffDelays = levels(b, path+".off_delays", f.OffDelays, func(s Seconds) time.Duration { return time.Duration(s) })
 	def.Priorities = levels(b, path+".priorities", f.Priorities, func(p Priority) alarms.Priority { return alarms.Priority(p) })
