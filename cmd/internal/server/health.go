@@ -122,6 +122,7 @@ func (s *Server) notReady(h *redundancy.Health) []string {
 		for _, device := range s.areas[name].lostDevices() {
 			why = append(why, "device "+device+" cannot be reached from here")
 		}
+		why = append(why, s.areas[name].apps.problems()...)
 	}
 	return append(why, s.mirrorProblems()...)
 }
@@ -129,7 +130,6 @@ func (s *Server) notReady(h *redundancy.Health) []string {
 func (a *area) isActive() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-		why = append(why, s.areas[name].apps.problems()...)
 	return a.active
 }
 
