@@ -125,6 +125,20 @@ func TestAClockThatJumpedAhead(t *testing.T) {
 	}
 }
 
+// TestAClockThatWasSetBack: an hour back, and the alarms must not be deaf for an hour.
+func TestAClockThatWasSetBack(t *testing.T) {
+	late := level("T.LATE", "T", 90)
+	late.OnDelay = 5 * time.Second
+	b := newBench(t, level("T.HI", "T", 80), late)
+	const hour = 3600
+	b.want(told(b.eng.Sample(instant(hour), b.update(hour, "T", 95, 0))), "RAISE T.HI UNACK")
+	b.want(told(b.eng.Sample(instant(1), b.update(1, "T", 95, 0))), "")
+	b.want(told(b.eng.Sample(instant(5.9), b.update(5.9, "T", 95, 0))), "")
+	b.want(told(b.eng.Sample(instant(6.1), b.update(6.1, "T", 95, 0))), "RAISE T.LATE UNACK")
+	b.want(told(b.eng.Sample(instant(7), b.update(7, "T", 50, 0))), "CLEAR T.HI RTN_UNACK, CLEAR T.LATE RTN_UNACK")
+	b.want(told(b.eng.Sample(instant(8), b.update(8, "T", 85, 0))), "RAISE T.HI UNACK")
+}
+
 func TestAnOldGoodValueAfterALoss(t *testing.T) {
 	// An OPC UA server gives a value that did not change during an outage the time of its last change.
 	b := newBench(t, level("T.HI", "T", 80))

@@ -25,6 +25,7 @@ type storyOptions struct {
 
 // world is a pair of nodes with real engines and the least of a shell around them: a link, journals, an active role.
 type world struct {
+	now    int64
 	t      *testing.T
 	file   *vectorFile
 	v      *vector
@@ -89,7 +90,8 @@ func (w *world) engine() *alarms.Engine {
 }
 
 func (w *world) step(s *step) {
-	now := instant(s.T)
+	w.now = max(w.now, instant(s.T)) // a sample that comes late does not turn the clock back
+	now := w.now
 	for _, n := range w.nodes {
 		if n.alive && n.active {
 			w.done(n, nil, n.eng.Advance(now-1))

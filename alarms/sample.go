@@ -62,6 +62,9 @@ func (e *Engine) sample(now int64, u *tag.Update, exact bool) {
 		at = now
 		e.touchTag(f)
 	}
+	if f.Time > now+int64(maxAhead) {
+		e.setBack(f, at)
+	}
 	n, usable := usableNumber(u)
 	last := f.Time
 	if usable && (exact || f.Bad || f.Blind) {
@@ -78,6 +81,25 @@ func (e *Engine) sample(now int64, u *tag.Update, exact bool) {
 		e.usable(f, at, n, u, exact)
 	}
 	e.settle(at)
+}
+
+// setBack is for a tag that was last seen at a time that is still to come: the clock was set back since. Nothing before
+// that is newer than the sample at hand, and a delay that runs starts anew: otherwise the alarms of the tag would be
+// deaf for as long as the clock was set back.
+func (e *Engine) setBack(f *follow, at int64) {
+	f.Time, f.GoodAt, f.RefAt, f.prevAt = 0, 0, 0, 0
+	e.touchTag(f)
+	for _, list := range [][]*condition{f.conds, f.feeds} {
+		for _, c := range list {
+			for i := range c.Limits {
+				s := &c.Limits[i]
+				if s.Onset > at || s.Offset > at {
+					s.Onset, s.Offset = min(s.Onset, at), min(s.Offset, at)
+					e.touch(c)
+				}
+			}
+		}
+	}
 }
 
 // lost handles a bad sample: conditions hold, those that are not normal say so once.
