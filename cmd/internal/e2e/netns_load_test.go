@@ -218,7 +218,7 @@ func (r *labRig) countsAround(at time.Time) (counts, error) {
 // alarmCounts returns how often each condition and event is in the journal of a node since a moment.
 func (r *labRig) alarmCounts(node string, since time.Time) (map[string]int, error) {
 	n := map[string]int{}
-	q := url.Values{"kind": {"alarm"}, "limit": {"1000"}, "from": {since.Format(time.RFC3339Nano)}}
+	q := url.Values{"kind": {"alarm"}, "limit": {"1000"}, "from": {since.Format(time.RFC3339Nano)}, "to": {time.Now().Add(askewBy).Format(time.RFC3339Nano)}}
 	for {
 		var page api.Journal
 		if err := r.call(node, http.MethodGet, "/api/v1/journal?"+q.Encode(), nil, &page); err != nil {

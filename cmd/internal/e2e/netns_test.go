@@ -157,23 +157,19 @@ func (c *campaign) once(f fault) outcome {
 		o.Extra++
 	}
 	c.epoch = epoch
-	if f.blind {
-		c.load.pause(true)
-	} else {
-		c.load.pause(false)
+	base := counts{} // before the alarms of the run begin
+	if f.askew {
+		if base, err = c.r.countsAround(c.since); err != nil {
+			o.Problem = err.Error()
+		}
 	}
+	c.load.pause(f.blind)
 	time.Sleep(rand.N(time.Second)) // any moment of the cycle, with alarms on their way
 	if active, epoch, err = c.still(active, epoch, &o); err != nil {
 		o.Problem = "before the fault: " + err.Error()
 		return o
 	}
 	c.epoch = epoch
-	base := counts{}
-	if f.askew {
-		if base, err = c.r.countsAround(c.since); err != nil {
-			o.Problem = err.Error()
-		}
-	}
 	if c.guard != nil {
 		c.guard.begin()
 	}
