@@ -142,9 +142,34 @@ func (c *condition) view() Condition {
 
 // message is the configured text with its placeholders replaced.
 func (c *condition) message() string {
-	if !strings.Contains(c.def.Text, "{") {
-		return c.def.Text
+	return c.def.message(c.Level, c.ConditionImage.Value, c.LimitValue)
+}
+
+// Message is the configured text as it reads for an event. It follows from the event alone: what was then, and on both
+// nodes the same.
+func (d *Definition) Message(ev *Event) string { return d.message(ev.Level, ev.Value, ev.Limit) }
+
+func (d *Definition) message(l Level, v tag.Value, limit float64) string {
+	if !strings.Contains(d.Text, "{") {
+		return d.Text
 	}
-	return strings.NewReplacer("{tag}", c.main.Name, "{level}", c.Level.String(), "{value}", c.ConditionImage.Value.String(),
-		"{limit}", strconv.FormatFloat(c.LimitValue, 'g', -1, 64), "{unit}", c.def.Unit).Replace(c.def.Text)
+	return strings.NewReplacer("{tag}", d.MainTag(), "{level}", l.String(), "{value}", v.String(), "{limit}", strconv.FormatFloat(limit, 'g', -1, 64),
+		"{unit}", d.Unit).Replace(d.Text)
+}
+
+// MainTag is the tag the alarm is of: of a device that does not answer the first of its tags.
+func (d *Definition) MainTag() string {
+	if d.Tag == "" && len(d.Tags) > 0 {
+		return d.Tags[0]
+	}
+	return d.Tag
+}
+
+// Definition returns what the configuration says of the alarm a condition belongs to.
+func (e *Engine) Definition(condition string) (*Definition, bool) {
+	c, ok := e.byCond[condition]
+	if !ok {
+		return nil, false
+	}
+	return c.def, true
 }

@@ -41,6 +41,10 @@ type Backend interface {
 	AlarmCommand(ctx context.Context, by Actor, cmd api.AlarmCommand) ([]api.AlarmResult, error)
 	// AlarmFeed carries every transition of every alarm, after it is durable.
 	AlarmFeed() *Feed[api.AlarmChange]
+	// Notifications tells who is told of alarms, and what is still owed.
+	Notifications() api.Notifications
+	// PreviewAlarm replays recorded samples against changed settings of an alarm.
+	PreviewAlarm(ctx context.Context, r api.PreviewRequest) (api.Preview, error)
 	// KPI computes the alarm performance of an interval.
 	KPI(ctx context.Context, from, to time.Time) (api.KPI, error)
 

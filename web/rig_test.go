@@ -198,6 +198,14 @@ func (f *fake) AlarmCommand(_ context.Context, by Actor, cmd api.AlarmCommand) (
 func (f *fake) AlarmFeed() *Feed[api.AlarmChange]    { return f.alarmLog }
 func (f *fake) JournalFeed() *Feed[api.JournalEntry] { return f.journal }
 
+func (f *fake) PreviewAlarm(_ context.Context, r api.PreviewRequest) (api.Preview, error) {
+	return api.Preview{Alarm: r.Alarm, From: r.From, To: r.To, Samples: 5}, nil
+}
+
+func (f *fake) Notifications() api.Notifications {
+	return api.Notifications{Node: "a", Receivers: []api.Receiver{{Name: "duty", Area: "main", Kind: "webhook", Pending: 2}}}
+}
+
 func (f *fake) KPI(_ context.Context, from, to time.Time) (api.KPI, error) {
 	return api.KPI{From: from, To: to}, nil
 }

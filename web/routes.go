@@ -121,6 +121,10 @@ func alarmRoutes() []route {
 	all := []route{
 		{method: "GET", pattern: base + "/alarms", permission: View, handle: (*Server).getAlarms, answer: typeOf[api.Alarms](),
 			params: join(filter, pageParams), summary: "Alarms that are not normal"},
+		{method: "GET", pattern: base + "/notifications", permission: View, handle: (*Server).getNotifications, answer: typeOf[api.Notifications](),
+			summary: "Who is told of alarms, and what is still owed"},
+		{method: "POST", pattern: base + "/alarms/preview", permission: AlarmOperate, handle: (*Server).postPreview, body: typeOf[api.PreviewRequest](),
+			answer: typeOf[api.Preview](), summary: "How an alarm would have behaved with other settings, from recorded samples"},
 		{method: "GET", pattern: base + "/kpi", permission: View, handle: (*Server).getKPI, answer: typeOf[api.KPI](), params: spanParams,
 			summary: "Alarm performance"},
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) alarmCommand() *cobra.Command {
-	return group("alarm", "List and operate alarms", a.alarmList(), a.alarmKPI(), a.alarmVerb(api.AlarmShelve, "Shelve alarms for a time"),
+	return group("alarm", "List and operate alarms", a.alarmList(), a.alarmKPI(), a.alarmPreview(), a.alarmNotifications(), a.alarmVerb(api.AlarmShelve, "Shelve alarms for a time"),
 		a.alarmVerb(api.AlarmAck, "Acknowledge alarms"), a.alarmVerb(api.AlarmUnshelve, "End shelving"), a.alarmVerb(api.AlarmComment, "Add a comment"),
 		a.alarmVerb(api.AlarmReset, "Reset latched alarms"), a.alarmVerb(api.AlarmOOS, "Take alarms out of service"), a.alarmVerb(api.AlarmRTS, "Return alarms to service"))
 }

@@ -136,6 +136,19 @@ func (p *plant) AlarmCommand(_ context.Context, _ web.Actor, cmd api.AlarmComman
 	return out, nil
 }
 
+func (p *plant) Notifications() api.Notifications {
+	due := noon.Add(-time.Minute)
+	return api.Notifications{Node: "a", Receivers: []api.Receiver{{Name: "duty", Area: "main", Kind: "webhook", Pending: 2, OldestDue: &due, Sent: 7, SentAt: &noon, Failed: 3, Error: "503"}}}
+}
+
+func (p *plant) PreviewAlarm(_ context.Context, r api.PreviewRequest) (api.Preview, error) {
+	if r.Alarm != "pump1.high" {
+		return api.Preview{}, api.NewProblem(api.CodeNotFound, "no alarm is named %q", r.Alarm)
+	}
+	return api.Preview{Alarm: r.Alarm, From: r.From, To: r.To, Samples: 100, Now: api.PreviewSide{Alarms: 12, Per10MinPeak: 4, Chattering: true},
+		Changed: api.PreviewSide{Alarms: len(r.Limits)}}, nil
+}
+
 func (p *plant) AlarmFeed() *web.Feed[api.AlarmChange]    { return p.alarms }
 func (p *plant) JournalFeed() *web.Feed[api.JournalEntry] { return p.journal }
 func (p *plant) Audit(web.AuditEvent)                     {}

@@ -16,7 +16,7 @@ import (
 )
 
 func (a *app) journalCommand() *cobra.Command {
-	return group("journal", "Alarms, operators' actions and events", a.journalList(), a.journalTail())
+	return group("journal", "Alarms, operators' actions and events", a.journalList(), a.journalTail(), a.journalExport())
 }
 
 func (a *app) journalList() *cobra.Command {

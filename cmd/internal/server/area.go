@@ -49,7 +49,8 @@ type area struct {
 	unit    func(tagName string) string
 
 	resources *resource.Manager
-	apps      *apps // nil: the area has none
+	apps      *apps     // nil: the area has none
+	notify    *notifier // nil: nobody is told of alarms
 
 	mu      sync.Mutex
 	engine  *alarms.Engine
@@ -100,6 +101,9 @@ func (a *area) activate(ctx context.Context, term role.Term, reason string) erro
 		}
 	})
 	a.work.Go(func() { a.keepTime(ctx) })
+	if a.notify != nil {
+		a.work.Go(func() { a.notify.run(ctx) })
+	}
 	return nil
 }
 
@@ -179,7 +183,9 @@ func (a *area) emit(records []redundancy.Record, out *alarms.Outcome) *commitmen
 		return nil
 	}
 	a.transitions += uint64(len(out.Events))
-	return a.commit.add(commitment{seq: a.seq, active: true, entries: a.entries(out.Events), changes: a.changes(out.Events)})
+	c := a.commit.add(commitment{seq: a.seq, active: true, entries: a.entries(out.Events), changes: a.changes(out.Events)})
+	a.notify.take(out.Events, c)
+	return c
 }
 
 // gap records a stretch of time without samples on both nodes. The caller holds the mutex.
@@ -302,13 +308,14 @@ func (a *area) snapshot() (uint64, []redundancy.Record) {
 	records = append(records, sampleRecords(kindShown, table)...)
 	records = append(records, parts(kindImage, a.engine.Snapshot())...)
 	records = append(records, a.apps.snapshot()...)
+	records = append(records, a.notify.snapshot()...)
 	return a.seq, append(records, jsonRecord(kindDevices, a.devices))
 }
 
 // applySnapshot replaces the state of a standby area. Nothing is changed unless all of it can be read.
 func (a *area) applySnapshot(epoch, seq uint64, records []redundancy.Record) error {
 	var table []tag.Update
-	var image []byte
+	var image, outbox []byte
 	var devices []acquisition.DeviceStatus
 	var deployed []appRecord
 	if len(records) == 0 || records[0].Kind != kindHeader {
@@ -327,6 +334,8 @@ func (a *area) applySnapshot(epoch, seq uint64, records []redundancy.Record) err
 			table, err = readSamples(table, r.Payload)
 		case kindImage:
 			image = append(image, r.Payload...)
+		case kindOutbox:
+			outbox = append(outbox, r.Payload...)
 		case kindApp:
 			var one appRecord
 			one, err = readJSON[appRecord](r)
@@ -341,6 +350,9 @@ func (a *area) applySnapshot(epoch, seq uint64, records []redundancy.Record) err
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := a.engine.Restore(image); err != nil {
+		return fmt.Errorf("snapshot of area %s: %w", a.name, err)
+	}
+	if err := a.notify.restore(outbox); err != nil {
 		return fmt.Errorf("snapshot of area %s: %w", a.name, err)
 	}
 	a.changed++
@@ -394,6 +406,7 @@ func (a *area) applyOne(r redundancy.Record, c *commitment) error {
 			return err
 		}
 		a.changed++
+		a.notify.take(out.Events, nil)
 		c.entries = append(c.entries, a.entries(out.Events)...)
 		c.changes = append(c.changes, a.changes(out.Events)...)
 	case kindEntries:
@@ -414,6 +427,12 @@ func (a *area) applyOne(r redundancy.Record, c *commitment) error {
 			return err
 		}
 		a.devices = devices
+	case kindNotified:
+		d, err := readJSON[notified](r)
+		if err != nil {
+			return err
+		}
+		a.notify.done(d)
 	case kindApp:
 		one, err := readJSON[appRecord](r)
 		if err != nil {

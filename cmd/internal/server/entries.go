@@ -20,10 +20,10 @@ func (a *area) entries(events []alarms.Event) []journal.Entry {
 			Key: e.Key, Time: e.Time, Class: journal.ClassAlarm, Kind: e.Kind.String(), Area: a.name, Source: e.Condition,
 			User: e.By, Epoch: e.Term, Message: e.Comment, Quality: e.Quality.String(), Alarm: e,
 		}
-		if c, ok := a.engine.Condition(e.Condition); ok {
-			entry.Tag = c.Tag
-			if entry.Message == "" {
-				entry.Message = c.Message
+		if d, ok := a.engine.Definition(e.Condition); ok {
+			entry.Tag = d.MainTag()
+			if entry.Message == "" { // from the event alone: an avalanche travels in parts, its images after its events
+				entry.Message = d.Message(e)
 			}
 		}
 		if !e.Value.IsNone() {

@@ -22,6 +22,8 @@ const (
 	kindRepeated                    // samples the alarm engine was shown again: alarms only
 	kindApp                         // an application: its generations and its state
 	kindAppState                    // a new state of an application
+	kindOutbox                      // part of the outbox of notifications, in snapshots
+	kindNotified                    // what a receiver has taken
 )
 
 // partBytes is where long content is cut into several records; a record may have [redundancy.MaxRecord] bytes.

@@ -246,6 +246,9 @@ func (s *Server) buildArea(name string, opts Options, node config.Node) (*area, 
 	for _, c := range a.engine.Conditions(alarms.Filter{}) {
 		s.alarmsOf[c.ID] = name
 	}
+	if a.notify, err = s.buildNotifier(a, opts, node); err != nil {
+		return nil, err
+	}
 	sources, err := s.sources(name, opts, node)
 	if err != nil {
 		return nil, err
@@ -454,6 +457,9 @@ func (s *Server) start(opts Options, node config.Node) error {
 	for _, name := range s.areaNames {
 		s.spawn("probes of "+name, s.areas[name].lookout.run)
 		s.spawn("image of "+name, s.areas[name].image.run)
+		if n := s.areas[name].notify; n != nil {
+			s.spawn("outbox of "+name, n.keep)
+		}
 		if h := s.areas[name].apps; h != nil {
 			s.spawn("applications of "+name, h.run)
 			s.spawn("deployment folder of "+name, h.watch)

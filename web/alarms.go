@@ -1,0 +1,26 @@
+package web
+
+import (
+	"context"
+	"time"
+
+	"scada/web/api"
+)
+
+func (s *Server) getNotifications(*call) (any, error) { return s.backend.Notifications(), nil }
+
+// previewTimeout bounds a replay: reading the samples takes longer than judging them.
+const previewTimeout = 30 * time.Second
+
+func (s *Server) postPreview(c *call) (any, error) {
+	var r api.PreviewRequest
+	if err := c.decode(&r); err != nil {
+		return nil, err
+	}
+	if r.Alarm == "" || len(r.Alarm) > maxText || !r.From.Before(r.To) {
+		return nil, api.NewProblem(api.CodeBadRequest, "want an alarm and an interval")
+	}
+	ctx, cancel := context.WithTimeout(c.r.Context(), previewTimeout)
+	defer cancel()
+	return s.backend.PreviewAlarm(ctx, r)
+}
