@@ -12,7 +12,7 @@ GOLANGCI := .tools/golangci-lint-$(GOLANGCI_VERSION)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X main.version=$(VERSION)
 SEEDS ?= 500
-FIRST ?= 1
+FIRST ?= $(shell date +%s)000
 T ?= 20s
 N ?= 30
 UI_SOURCES := $(shell find web/ui -path web/ui/node_modules -prune -o -path web/ui/dist -prune -o -type f -print)
@@ -56,7 +56,7 @@ unit: need ui apt
 	go test -race -count=1 $$(go list ./... | grep -v /node_modules/)
 	go test -count=1 ./acquisition/opcua ./web/uaserver # what the races of the OPC UA library itself keep out of the line above
 
-# make sim SEEDS=n FIRST=k runs the seeds k to k+n-1; FIRST=$$(date +%s) runs fresh ones.
+# make sim SEEDS=n FIRST=k runs the seeds k to k+n-1, fresh ones without FIRST. The first 200 and what has failed before are among the unit tests.
 sim: need
 	go test -count=1 -timeout 0 -v -run TestSeeds ./redundancy/simulation -seeds $(SEEDS) -first $(FIRST)
 

@@ -1,8 +1,11 @@
 package simulation
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -13,10 +16,11 @@ import (
 )
 
 var (
-	seeds   = flag.Int("seeds", 40, "how many seeds to run")
+	seeds   = flag.Int("seeds", 200, "how many seeds to run")
 	first   = flag.Uint64("first", 1, "the first seed")
 	verbose = flag.Bool("tell", false, "print what happens, a column for each node")
 	only    = flag.String("only", "", "numbers of the faults to keep, separated by commas")
+	keep    = flag.String("keep", "", "the file to keep the scenario in; those in testdata are played by every run")
 	shrink  = flag.Bool("shrink", true, "drop the faults a failing seed does not need")
 )
 
@@ -58,18 +62,51 @@ func cpuTime(t *testing.T) time.Duration {
 func scenario(t *testing.T, seed uint64) Scenario {
 	t.Helper()
 	s := Draw(seed)
-	if *only == "" {
-		return s
+	if *only != "" {
+		var numbers []int
+		for field := range strings.SplitSeq(*only, ",") {
+			n, err := strconv.Atoi(field)
+			if err != nil {
+				t.Fatal(err)
+			}
+			numbers = append(numbers, n)
+		}
+		s = s.Only(numbers)
 	}
-	var keep []int
-	for field := range strings.SplitSeq(*only, ",") {
-		n, err := strconv.Atoi(field)
+	if *keep != "" {
+		text, err := json.MarshalIndent(s, "", "\t")
+		if err == nil {
+			err = os.WriteFile(*keep, append(text, '\n'), 0o600)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		keep = append(keep, n)
 	}
-	return s.Only(keep)
+	return s
+}
+
+// TestKeptScenarios plays what has failed before, each shrunk to what it needed then. They do not depend on how seeds are
+// drawn.
+func TestKeptScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no kept scenarios", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var s Scenario
+			if err := json.Unmarshal(text, &s); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Play(nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // failure is what somebody needs who wants to know why a seed fails.

@@ -34,7 +34,7 @@ type Settings struct {
 	// Seed of the random choices; 0 makes none.
 	Seed uint64
 	// Trace is told every reported action; nil means nobody.
-	Trace func(at time.Duration, node, line string)
+	Trace func(at time.Duration, node, line string) `json:"-"`
 	// Steps also traces the steps of planned switches.
 	Steps bool
 	// Fast is the rate of node b's clock against node a's; 0 means equal.
