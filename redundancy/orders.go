@@ -42,20 +42,22 @@ func (n *Node) Publish(area string, records ...Record) uint64 {
 
 // WaitDurable waits until the standby has everything up to seq on disk, and returns with Solo as soon as there is no
 // standby to wait for. The error is ctx's, or ErrNotActive when the term ended meanwhile.
-func (n *Node) WaitDurable(ctx context.Context, area string, seq uint64) (Durability, error) {
+// Positions are those of a term: when it is over, nothing is known of them any more ([ErrNotActive]).
+func (n *Node) WaitDurable(ctx context.Context, area string, epoch, seq uint64) (Durability, error) {
 	for {
 		a, err := n.lock(area)
 		if err != nil {
 			return Solo, err
 		}
 		s, acks, ready := a.sub, a.acks, a.ring != nil && a.term.Epoch == a.ring.epoch && a.live.Err() == nil
+		other := a.term.Epoch != epoch
 		solo := s == nil || !s.synced
-		durable := !solo && s.durable >= seq
+		durable := !solo && !other && s.durable >= seq
 		n.mu.Unlock()
 		switch {
 		case durable:
 			return Durable, nil
-		case !ready:
+		case !ready || other:
 			return Solo, ErrNotActive
 		case solo:
 			return Solo, nil

@@ -273,16 +273,20 @@ func TestWaitDurable(t *testing.T) {
 		a := p.nodes["a"]
 		seq := a.Publish("main", redundancy.Record{Kind: 1, Payload: record(0).Payload})
 		start := time.Now()
-		d, err := a.WaitDurable(t.Context(), "main", seq)
+		epoch := p.area("a").Epoch
+		d, err := a.WaitDurable(t.Context(), "main", epoch, seq)
 		if d != redundancy.Durable || err != nil || time.Since(start) < 5*time.Millisecond {
 			t.Errorf("%v, %v after %v", d, err, time.Since(start))
 		}
+		if d, err := a.WaitDurable(t.Context(), "main", epoch-2, 1); d != redundancy.Solo || !errors.Is(err, redundancy.ErrNotActive) {
+			t.Errorf("a position of an earlier term: %v, %v", d, err)
+		}
 		p.kill("b")
 		time.Sleep(100 * time.Millisecond)
-		if d, err := a.WaitDurable(t.Context(), "main", seq+10); d != redundancy.Solo || err != nil {
+		if d, err := a.WaitDurable(t.Context(), "main", epoch, seq+10); d != redundancy.Solo || err != nil {
 			t.Errorf("alone: %v, %v", d, err)
 		}
-		if _, err := p.nodes["a"].WaitDurable(t.Context(), "other", 1); !errors.Is(err, redundancy.ErrUnknownArea) {
+		if _, err := p.nodes["a"].WaitDurable(t.Context(), "other", 1, 1); !errors.Is(err, redundancy.ErrUnknownArea) {
 			t.Errorf("unknown area: %v", err)
 		}
 	})

@@ -217,7 +217,11 @@ func (p *Pairing) adopt(peer *x509.Certificate) error {
 	l := p.link
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.refresh()
+	release, err := l.exclusive()
+	if err != nil {
+		return err
+	}
+	defer release()
 	if !p.new && !samePin(p.id.leaf, l.own.leaf) {
 		return errors.New("the certificate of this node was renewed meanwhile: pair again")
 	}
@@ -229,7 +233,7 @@ func (p *Pairing) adopt(peer *x509.Certificate) error {
 			return err
 		}
 	}
-	err := l.store(peerFile, encodePins([]*x509.Certificate{peer}))
+	err = l.store(peerFile, encodePins([]*x509.Certificate{peer}))
 	l.refresh()
 	return err
 }

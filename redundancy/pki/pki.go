@@ -108,6 +108,11 @@ func Open(opts Options) (*Link, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	release, err := l.exclusive()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	if _, err := os.Lstat(l.path(nodeFile)); errors.Is(err, fs.ErrNotExist) {
 		id, err := newIdentity(opts.Node, opts.Validity)
 		if err != nil {

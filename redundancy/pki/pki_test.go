@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -171,7 +172,7 @@ func TestPairedNodesTrustEachOther(t *testing.T) {
 		r.trust(a, b)
 		for _, dir := range []string{r.dirs["a"], r.dirs["b"]} {
 			files, err := os.ReadDir(dir)
-			if err != nil || len(files) != 2 {
+			if err != nil || len(files) != 3 { // with the lock
 				t.Errorf("%v, %v", files, err)
 			}
 			for _, f := range files {
@@ -419,4 +420,55 @@ func TestRenewsByItselfInTime(t *testing.T) {
 			t.Error("not renewed")
 		}
 	})
+}
+
+// TestTwoProcessesOnTheSameFiles: a node pins what its peer announces while somebody pairs it anew, again and again. Whoever
+// comes last read what the other had written: the pin of the pairing is never overwritten by an older one.
+func TestTwoProcessesOnTheSameFiles(t *testing.T) {
+	dir := t.TempDir()
+	open := func() *Link {
+		l, err := Open(Options{Dir: dir, Project: "works", Node: "a", Peer: "b"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	old, next, fresh := identityOf(t, "b"), identityOf(t, "b"), identityOf(t, "b")
+	node := open()
+	for range 50 {
+		pairing := open()
+		if err := pairing.adoptPin(old.leaf); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			node.Secured(tls.ConnectionState{HandshakeComplete: true, PeerCertificates: []*x509.Certificate{old.leaf, next.leaf}})
+		})
+		wg.Go(func() {
+			if err := pairing.adoptPin(fresh.leaf); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		if pins := open().Status().Pins; len(pins) != 1 || pins[0].Fingerprint != Fingerprint(fresh.leaf) {
+			t.Fatalf("pinned %+v, want %s alone", pins, Fingerprint(fresh.leaf))
+		}
+	}
+}
+
+func identityOf(t *testing.T, node string) *identity {
+	t.Helper()
+	id, err := newIdentity(node, DefaultValidity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func (l *Link) adoptPin(peer *x509.Certificate) error {
+	p, err := l.Pair(false)
+	if err != nil {
+		return err
+	}
+	return p.adopt(peer)
 }

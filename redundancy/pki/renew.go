@@ -13,7 +13,7 @@ import (
 
 const (
 	// lookEvery is how often a node looks whether a renewal is due or under way.
-	lookEvery = time.Minute
+	lookEvery = 10 * time.Second
 	// exchangeTimeout bounds one handshake made for a renewal.
 	exchangeTimeout = 5 * time.Second
 )
@@ -23,7 +23,11 @@ const (
 func (l *Link) Renew() (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.refresh()
+	release, err := l.exclusive()
+	if err != nil {
+		return false, err
+	}
+	defer release()
 	if l.next != nil {
 		return false, nil
 	}
@@ -41,7 +45,17 @@ func (l *Link) Renew() (bool, error) {
 
 // promote makes the next certificate the present one, on disk first. When that fails the present one stays.
 func (l *Link) promote() {
-	err := os.Rename(l.path(nextFile), l.path(nodeFile))
+	accepted := l.next.leaf
+	release, err := l.exclusive()
+	if err != nil {
+		l.log.Error("The next link certificate cannot be taken into use", "error", err)
+		return
+	}
+	defer release()
+	if l.next == nil || !samePin(l.next.leaf, accepted) {
+		return // somebody has begun anew meanwhile
+	}
+	err = os.Rename(l.path(nextFile), l.path(nodeFile))
 	if err == nil {
 		err = syncDir(l.opts.Dir)
 	}

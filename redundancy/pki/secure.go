@@ -109,7 +109,12 @@ func (l *Link) Secured(state tls.ConnectionState) {
 	if !state.HandshakeComplete || len(state.PeerCertificates) == 0 {
 		return
 	}
-	l.refresh()
+	release, err := l.exclusive()
+	if err != nil {
+		l.log.Error("The peer's link certificate cannot be looked at", "error", err)
+		return
+	}
+	defer release()
 	at := l.pinned(state.PeerCertificates[0])
 	if at < 0 { // replaced meanwhile
 		return

@@ -258,7 +258,9 @@ func TestVirtualIPLeftBehind(t *testing.T) {
 	a := c.node["a"]
 	for _, address := range []string{"10.99.0.10/24", "fd99::10/64"} {
 		v := newVIP(t, address)
-		a.do("the killed one", func() error { return newVIP(t, strings.Split(address, "/")[0]+map[bool]string{true: "/28", false: "/80"}[v.Addr().Is4()]).Start(t.Context()) })
+		a.do("the killed one", func() error {
+			return newVIP(t, strings.Split(address, "/")[0]+map[bool]string{true: "/28", false: "/80"}[v.Addr().Is4()]).Start(t.Context())
+		})
 		c.until(v.Addr(), "a")
 		for _, want := range []bool{true, false} {
 			a.do("clean", func() error {

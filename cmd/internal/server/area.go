@@ -183,7 +183,7 @@ func (a *area) emit(records []redundancy.Record, out *alarms.Outcome) *commitmen
 		return nil
 	}
 	a.transitions += uint64(len(out.Events))
-	c := a.commit.add(commitment{seq: a.seq, active: true, entries: a.entries(out.Events), changes: a.changes(out.Events)})
+	c := a.commit.add(commitment{epoch: a.epoch, seq: a.seq, active: true, entries: a.entries(out.Events), changes: a.changes(out.Events)})
 	a.notify.take(out.Events, c)
 	return c
 }

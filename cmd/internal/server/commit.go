@@ -28,7 +28,7 @@ const (
 type commitment struct {
 	active  bool   // written by this node as the active one
 	flush   bool   // nothing by itself: done when everything before it is in the journal of this node
-	epoch   uint64 // standby: the term of the stream
+	epoch   uint64 // the term of the position
 	seq     uint64 // position in the stream
 	pos     uint64 // standby: position in the history
 	entries []journal.Entry
@@ -70,7 +70,7 @@ type committer struct {
 		WaitDurable(ctx context.Context, pos uint64) error
 	}
 	pair interface {
-		WaitDurable(ctx context.Context, area string, seq uint64) (redundancy.Durability, error)
+		WaitDurable(ctx context.Context, area string, epoch, seq uint64) (redundancy.Durability, error)
 		Durable(area string, epoch, seq uint64)
 	}
 	alarms  *web.Feed[api.AlarmChange]
@@ -78,7 +78,7 @@ type committer struct {
 
 	unwritten []journal.Entry // of the goroutine alone
 	owed      *commitment     // standby: the position that is reported once the journal can be written again
-	behind    uint64          // active: the position the standby did not confirm in time
+	behind    *commitment     // active: what the standby did not confirm in time
 
 	mu      sync.Mutex
 	pending []*commitment
@@ -164,7 +164,7 @@ func (c *committer) commit(ctx context.Context, batch []*commitment) {
 	}
 	result := redundancy.Solo
 	if own != nil && err == nil {
-		result = c.confirm(ctx, own.seq)
+		result = c.confirm(ctx, own)
 	}
 	c.report(ctx, batch, len(entries) > 0, err)
 	for _, w := range batch {
@@ -216,13 +216,16 @@ func (c *committer) rewrite(ctx context.Context) {
 	}
 }
 
-// confirm waits, on the active, until the standby has everything up to seq on disk. A standby that was too slow once is
-// not waited for again until it has that.
-func (c *committer) confirm(ctx context.Context, seq uint64) redundancy.Durability {
+// confirm waits, on the active, until the standby has everything up to a commitment on disk. A standby that was too slow
+// once is not waited for again until it has that, or a new term has begun.
+func (c *committer) confirm(ctx context.Context, own *commitment) redundancy.Durability {
+	if c.slow() && c.behind.epoch != own.epoch {
+		c.setSlow(false)
+	}
 	if c.slow() {
 		now, cancel := context.WithDeadline(ctx, time.Now())
 		defer cancel()
-		result, err := c.pair.WaitDurable(now, c.area, min(c.behind, seq))
+		result, err := c.pair.WaitDurable(now, c.area, c.behind.epoch, c.behind.seq)
 		if errors.Is(err, context.DeadlineExceeded) {
 			return redundancy.Solo
 		}
@@ -233,12 +236,12 @@ func (c *committer) confirm(ctx context.Context, seq uint64) redundancy.Durabili
 	}
 	limited, cancel := context.WithTimeout(ctx, confirmWithin)
 	defer cancel()
-	result, err := c.pair.WaitDurable(limited, c.area, seq)
+	result, err := c.pair.WaitDurable(limited, c.area, own.epoch, own.seq)
 	if err != nil {
 		result = redundancy.Solo
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		c.behind = seq
+		c.behind = own
 		c.setSlow(true)
 	}
 	return result

@@ -38,7 +38,7 @@ func (p *paper) Append(entries ...journal.Entry) error {
 	return nil
 }
 
-func (p *paper) WaitDurable(ctx context.Context, _ string, _ uint64) (redundancy.Durability, error) {
+func (p *paper) WaitDurable(ctx context.Context, _ string, _, _ uint64) (redundancy.Durability, error) {
 	p.mu.Lock()
 	confirms := p.confirms
 	p.waited++
@@ -153,6 +153,18 @@ func TestSlowStandbyDelaysOneAlarmOnly(t *testing.T) {
 		}
 		p.set(func() { p.confirms = true })
 		if result, err := c.add(commitment{active: true, seq: 9, entries: numbered(9)}).wait(t.Context()); result != redundancy.Durable || err != nil || c.slow() {
+			t.Errorf("%v, %v", result, err)
+		}
+	})
+}
+
+// TestNewTermWaitsAfresh: that the standby was slow in the last term says nothing of the present one.
+func TestNewTermWaitsAfresh(t *testing.T) {
+	withCommitter(t, func(t *testing.T, c *committer, p *paper) {
+		p.set(func() { p.confirms = false })
+		_, _ = c.add(commitment{active: true, epoch: 1, seq: 900, entries: numbered(1)}).wait(t.Context())
+		p.set(func() { p.confirms = true })
+		if result, err := c.add(commitment{active: true, epoch: 3, seq: 1, entries: numbered(2)}).wait(t.Context()); result != redundancy.Durable || err != nil || c.slow() {
 			t.Errorf("%v, %v", result, err)
 		}
 	})
