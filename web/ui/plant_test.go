@@ -33,6 +33,8 @@ type plant struct {
 	silent  map[string]bool // devices that do not answer
 	last    *api.Switch
 	nodes   map[string]*node
+	turn    int
+	large   int // above 0: there is no model, and so many tags change every second
 }
 
 // node is one backend of the pair.
@@ -102,10 +104,14 @@ func (p *plant) run(ctx context.Context) {
 func (p *plant) step(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.model.Advance(now.Sub(p.start))
 	if p.dead[p.active] {
 		return
 	}
+	if p.large > 0 {
+		p.stepLarge(now)
+		return
+	}
+	p.model.Advance(now.Sub(p.start))
 	batch := make([]tag.Update, 0, len(p.defs))
 	for id, d := range p.defs {
 		u := tag.Update{Tag: tag.ID(id), Sample: tag.Sample{Time: now.UnixNano(), Value: p.model.Value(p.index[id])}}
@@ -121,6 +127,22 @@ func (p *plant) step(now time.Time) {
 		if !p.dead[name] {
 			n.view.Live.Apply(batch)
 		}
+	}
+}
+
+// stepLarge changes a fifth of the tags that change every second; all have a value from the first step on.
+func (p *plant) stepLarge(now time.Time) {
+	n, first := p.large/5, p.turn*p.large/5
+	if p.turn == 0 && p.nodes["a"].view.Live.Seq() == 0 {
+		n = len(p.defs)
+	}
+	batch := make([]tag.Update, n)
+	for i := range batch {
+		batch[i] = tag.Update{Tag: tag.ID((first + i) % len(p.defs)), Sample: tag.Sample{Time: now.UnixNano(), Value: tag.Float64(float64(now.UnixMilli()%10_000) / 100)}}
+	}
+	p.turn = (p.turn + 1) % 5
+	for _, n := range p.nodes {
+		n.view.Live.Apply(batch)
 	}
 }
 

@@ -138,7 +138,9 @@ const setpoint = "treatment/chlorine/setpoint"
 func openFaceplate(b *uitest.Tab, tag string) {
 	b.Escape()
 	b.Script("document.activeElement.blur()")
-	b.Keys("g", "t", "/")
+	b.Keys("g", "t")
+	b.Wait("the page of tags", "document.querySelector('#tag-scroll') && document.activeElement?.id === 'main'")
+	b.Keys("/")
 	b.Wait("the search field has the focus", "document.activeElement.matches('input.search')")
 	b.Script("document.querySelector('input.search').select()")
 	b.Type("input.search", tag)
@@ -209,7 +211,7 @@ func zoomATrend(t *testing.T, r *rig, b *uitest.Tab) {
 	b.Wait("history and live values", "[...document.querySelectorAll('[data-pen]')].length === 3 && [...document.querySelectorAll('[data-pen]')].every(p => Number(p.dataset.samples) > 3)")
 	// A drag over the middle of the plot zooms into it.
 	b.Script(`const o = document.querySelector('.u-over'), box = o.getBoundingClientRect(), y = box.y + box.height / 2;
-		const at = (type, x, to) => to.dispatchEvent(new MouseEvent(type, {bubbles: true, clientX: x, clientY: y, button: 0, buttons: 1}));
+		const at = (type, x, to) => to.dispatchEvent(new MouseEvent(type, {bubbles: true, clientX: x, clientY: y, movementX: 9, button: 0, buttons: 1}));
 		at('mousemove', box.x + 100, o); at('mousedown', box.x + box.width * 0.5, o); at('mousemove', box.x + box.width * 0.75, o); at('mouseup', box.x + box.width * 0.75, o)`)
 	b.Wait("the picture stands still", "document.querySelector('#trend-live').getAttribute('aria-pressed') === 'false'")
 	b.Shot("trend-zoomed")

@@ -16,7 +16,7 @@ import { here, link } from "../parts/routes";
 import { failureText } from "../parts/say";
 
 /** mostPens is how many pens one picture can carry and still be read. */
-const mostPens = 8;
+const mostPens = 10;
 const spans = [60, 300, 900, 3600, 8 * 3600, 24 * 3600, 7 * 24 * 3600, 365 * 24 * 3600] as const;
 const pointsPerPen = 1500;
 const reloadMs = 200;
@@ -25,7 +25,8 @@ export class Trends extends Part {
   protected override topics = ["status", "tags"] as const;
   private pens: Pen[] = [];
   private readonly stops = new Map<string, () => void>();
-  private spanS = 300;
+  private spanS: number = spans[1]; // 0: zoomed to some other span
+  private lastSpanS: number = spans[1];
   private from = 0;
   private to = 0;
   private following = true;
@@ -150,6 +151,7 @@ export class Trends extends Part {
 
   private follow = (): void => {
     this.following = true;
+    if (this.spanS === 0) this.spanS = this.lastSpanS; // back from a zoom to the span chosen before it
     this.to = client.serverNow();
     this.from = this.to - this.spanS * 1000;
     this.reload();
@@ -158,6 +160,7 @@ export class Trends extends Part {
 
   private setSpan(s: number): void {
     this.spanS = s;
+    this.lastSpanS = s;
     if (!this.following) this.from = this.to - s * 1000;
     else this.follow();
     this.reload();

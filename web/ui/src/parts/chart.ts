@@ -7,10 +7,10 @@ import { client } from "./context";
 
 /** Colours of the pens in both schemes; dashes tell them apart without colour. */
 const colours = {
-  light: ["#1f5f8b", "#8a4b08", "#2c6e49", "#7b2d8b", "#a02040", "#3d6b6b", "#6b5b00", "#44546a"],
-  dark: ["#7db8e0", "#e0a564", "#86c9a0", "#cf95dd", "#f08ca0", "#93c9c9", "#d6c560", "#aebccd"],
+  light: ["#1f5f8b", "#8a4b08", "#2c6e49", "#7b2d8b", "#a02040", "#3d6b6b", "#6b5b00", "#44546a", "#8c3b2e", "#2f4b9b"],
+  dark: ["#7db8e0", "#e0a564", "#86c9a0", "#cf95dd", "#f08ca0", "#93c9c9", "#d6c560", "#aebccd", "#e8a090", "#9fb4f0"],
 };
-const dashes = [[], [8, 3], [3, 3], [10, 3, 3, 3], [], [8, 3], [3, 3], [10, 3, 3, 3]];
+const dashes = [[], [8, 3], [3, 3], [10, 3, 3, 3], [], [8, 3], [3, 3], [10, 3, 3, 3], [], [8, 3]];
 
 const stripHeight = 4;
 const mostAxes = 4;
