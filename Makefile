@@ -17,7 +17,7 @@ T ?= 20s
 N ?= 30
 UI_SOURCES := $(shell find web/ui -path web/ui/node_modules -prune -o -path web/ui/dist -prune -o -type f -print)
 
-.PHONY: need build ui run check lint unit sim mutants fuzz e2e campaign campaign-alarms bench bench-history soak test clean apt
+.PHONY: need build ui run check lint unit sim mutants fuzz e2e campaign campaign-alarms bench bench-history bench-modbus soak test clean apt
 
 need:
 	@command -v go >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl/"; exit 1; }
@@ -97,7 +97,15 @@ campaign-alarms: build apt
 	mkdir -p run
 	go test -count=1 -timeout 24h -tags e2e ./cmd/internal/e2e -run TestAlarmCampaign -v -alarms.campaign $(R) -alarms.results $(CURDIR)/run/alarms.jsonl
 
-bench: need bench-history
+acquisition/modbus/testdata/peers/node_modules/.stamp: acquisition/modbus/testdata/peers/package-lock.json | need
+	cd acquisition/modbus/testdata/peers && npm ci --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error
+	touch $@
+
+# Our Modbus channel beside goburrow's own handler, libmodbus and modbus-serial; needs root for a network of its own.
+bench-modbus: need apt acquisition/modbus/testdata/peers/node_modules/.stamp
+	go test -count=1 ./acquisition/modbus -run 'TestTable$$' -table -v
+
+bench: need bench-history bench-modbus
 	go test -run '^$$' -bench . -benchmem ./acquisition/... ./alarms/... ./history/... ./redundancy/... ./web/...
 
 # The archive beside other engines on the same samples; those that cannot be installed are left out by name. TAGS=10000
@@ -119,5 +127,5 @@ test: check unit sim
 	$(MAKE) e2e
 
 clean:
-	rm -rf bin run .tools web/ui/node_modules cmd/internal/e2e/nodeopcua/node_modules
+	rm -rf bin run .tools web/ui/node_modules cmd/internal/e2e/nodeopcua/node_modules acquisition/modbus/testdata/peers/node_modules
 	find web/ui/dist -mindepth 1 ! -name .gitkeep -delete

@@ -84,7 +84,7 @@ func (s *session) answered(t *tx, adu []byte) {
 	case t.op != nil:
 		s.opAnswered(t.op, pdu, err)
 	case err == nil:
-		s.values(t.poll, pdu.Data[1:])
+		s.arrived(t.poll, pdu.Data[1:])
 	case exception != nil:
 		s.refused(t, exception)
 	default:
@@ -111,10 +111,43 @@ func decodeAnswer(t *tx, adu []byte) (*goburrow.ProtocolDataUnit, error) {
 	return pdu, checkShape(t.pdu.FunctionCode, t.pdu.Data, pdu.FunctionCode, pdu.Data)
 }
 
-// values publishes the samples of a block and gives the poll back.
-func (s *session) values(p *poll, data []byte) {
-	d := p.dev
+// arrived gives the poll back and publishes its values. Where only one request is in flight that waits until the next
+// one is on its way: the device works while we decode.
+func (s *session) arrived(p *poll, data []byte) {
 	p.lost, p.tooLong, p.good, p.seen = 0, 0, s.now, true
+	s.pollDone(p, schedule.Answered)
+	if p.dev.plan.Accepted(p.block) {
+		s.rebuild(p.dev)
+	} else if p.hourly {
+		s.reschedule(p, p.block.Period, s.now)
+		p.hourly = false
+	}
+	if s.c.window > 1 || s.ep.isRTU() {
+		s.values(p, data, s.wall)
+		return
+	}
+	s.publishHeld()
+	s.held = held{poll: p, data: data, wall: s.wall}
+}
+
+// held is an answer that is not published yet. Its data lies in session.in: it is published before more is read, and
+// before anything else is.
+type held struct {
+	poll *poll
+	data []byte
+	wall int64
+}
+
+func (s *session) publishHeld() {
+	if p := s.held.poll; p != nil {
+		s.held.poll = nil
+		s.values(p, s.held.data, s.held.wall)
+	}
+}
+
+// values publishes the samples of a block that arrived at wall.
+func (s *session) values(p *poll, data []byte, wall int64) {
+	d := p.dev
 	batch := s.batch[:0]
 	for i := range p.block.Cuts {
 		cut := &p.block.Cuts[i]
@@ -123,18 +156,11 @@ func (s *session) values(p *poll, data []byte) {
 		if !v.IsNone() {
 			last.Value = v
 		}
-		last.Time, last.Quality = s.wall, q
+		last.Time, last.Quality = wall, q
 		batch = append(batch, tag.Update{Tag: pt.id, Sample: *last})
 	}
 	s.batch = batch
 	s.sink.Publish(batch)
-	s.pollDone(p, schedule.Answered)
-	if d.plan.Accepted(p.block) {
-		s.rebuild(d)
-	} else if p.hourly {
-		s.reschedule(p, p.block.Period, s.now)
-		p.hourly = false
-	}
 	s.settleIfDone(d)
 }
 

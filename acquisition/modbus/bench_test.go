@@ -169,7 +169,8 @@ func BenchmarkDecode(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		s.values(p, data)
+		s.arrived(p, data)
+		s.publishHeld()
 		s.now = s.sched.Deadline()
 		s.sched.Next(s.now)
 	}

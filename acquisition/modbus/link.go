@@ -141,6 +141,7 @@ func (s *session) connectFailed(err error) {
 // devices close after every answer.
 func (s *session) linkLost(err error) {
 	s.c.log.Debug("connection lost", "endpoint", s.ep.address, "err", err)
+	s.publishHeld()
 	for i := range s.txs {
 		t := &s.txs[i]
 		if !t.busy {

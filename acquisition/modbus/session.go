@@ -44,6 +44,7 @@ type session struct {
 	expired  [64]uint16 // transaction ids that timed out, newest last
 	nExpired int
 
+	held      held
 	op        *op // being executed
 	out       []byte
 	in        [4096]byte
@@ -142,6 +143,7 @@ func (s *session) serve() {
 		s.tick()
 		s.takeOp()
 		err := s.fill()
+		s.publishHeld()
 		if err == nil {
 			err = s.receive(s.deadline())
 		}
@@ -286,6 +288,7 @@ func (s *session) framesRTU() {
 // end closes what is left when the run ends.
 func (s *session) end() {
 	s.tick()
+	s.publishHeld()
 	s.drop()
 	if s.op != nil {
 		s.op.interrupted(errStopped)
