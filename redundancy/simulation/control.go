@@ -33,8 +33,10 @@ func (w *World) Power(name string, on bool) {
 
 // Stop ends the process in order.
 func (w *World) Stop(name, reason string) {
-	if n := w.node(name); n.m != nil {
-		n.act(n.m.Stop(n.clock(), reason))
+	for _, n := range w.node(name).nodes {
+		if n.m != nil {
+			n.act(n.m.Stop(n.clock(), reason))
+		}
 	}
 	w.check()
 }
@@ -70,29 +72,38 @@ func (w *World) Disk(name string, d time.Duration, fails bool) {
 // BreakStream resets the connection that carries the steps of planned switches: what is under way is lost, and each
 // node learns of it in its own time.
 func (w *World) BreakStream(a, b time.Duration) {
-	w.stream++
-	w.nodes[0].streamLost(a)
-	w.nodes[1].streamLost(b)
+	for _, r := range w.areas {
+		r.stream++
+		r.nodes[0].streamLost(a)
+		r.nodes[1].streamLost(b)
+	}
 }
 
 // TrueWitness gives the node a witness that knows what goes on, or one that never answers.
 func (w *World) TrueWitness(name string, works bool) {
-	n := w.node(name)
-	n.witness = func() role.Verdict {
-		switch {
-		case !works:
-			return role.Unknown
-		case w.cutOff(n):
-			return role.CutOff
-		case w.cutOff(n.peer), n.peer.hostUp && w.now < n.peer.standsUntil():
-			return role.Unknown
-		case n.peer.m == nil || !n.peer.hostUp:
-			return role.PeerDead
-		case n.peer.m.View().Acting:
-			return role.PeerAlive
+	for _, n := range w.node(name).nodes {
+		n.witness = func() role.Verdict {
+			if !works {
+				return role.Unknown
+			}
+			return w.truth(n)
 		}
-		return role.Unknown
 	}
+}
+
+// truth is what a witness could know.
+func (w *World) truth(n *node) role.Verdict {
+	switch {
+	case w.cutOff(n):
+		return role.CutOff
+	case w.cutOff(n.peer), n.peer.hostUp && w.now < n.peer.standsUntil():
+		return role.Unknown
+	case n.peer.m == nil || !n.peer.hostUp:
+		return role.PeerDead
+	case n.peer.m.View().Acting:
+		return role.PeerAlive
+	}
+	return role.Unknown
 }
 
 // cutOff reports whether nothing the node sends arrives anywhere.
@@ -134,9 +145,12 @@ func (w *World) Witness(name string, v role.Verdict) { w.node(name).verdict = v 
 // FailActivation makes the node's activations fail.
 func (w *World) FailActivation(name string, fail bool) { w.node(name).failActivate = fail }
 
-// Order gives an operator's order to the node: switch, drill, take, release, maintenance on, maintenance off.
-func (w *World) Order(name, what, reason string) error {
-	n := w.node(name)
+// Order gives an operator's order for the first area to the node: switch, drill, take, release, maintenance on,
+// maintenance off.
+func (w *World) Order(name, what, reason string) error { return w.command(w.node(name), what, reason) }
+
+func (w *World) command(n *node, what, reason string) error {
+	name := n.name
 	if n.m == nil {
 		return fmt.Errorf("node %s is down", name)
 	}
@@ -164,9 +178,11 @@ func (w *World) Order(name, what, reason string) error {
 	return err
 }
 
-// State describes a node in one line.
-func (w *World) State(name string) string {
-	n := w.node(name)
+// State describes a node of the first area in one line.
+func (w *World) State(name string) string { return w.node(name).state() }
+
+func (n *node) state() string {
+	name := n.name
 	if n.m == nil {
 		return name + ": down"
 	}
@@ -188,25 +204,34 @@ func (w *World) State(name string) string {
 	return s + " because " + reason
 }
 
-// Settled says what is wrong with a world that has had its time without faults: one node must be active and may
-// write, the other must be its standby.
+// Settled says what is wrong with a world that has had its time without faults: of each area one node must be active and
+// may write, the other must be its standby.
 func (w *World) Settled() error {
+	for _, r := range w.areas {
+		if err := r.settled(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *area) settled() error {
 	active := 0
-	for _, n := range w.nodes {
+	for _, n := range r.nodes {
 		if n.m == nil {
 			return fmt.Errorf("node %s is down", n.name)
 		}
-		switch r, reason := n.m.Role(); {
-		case r == role.Active && !n.mayWrite():
-			return fmt.Errorf("node %s is active and may not write", n.name)
-		case r == role.Active:
+		switch now, reason := n.m.Role(); {
+		case now == role.Active && !n.mayWrite():
+			return fmt.Errorf("node %s is active and may not write%s", n.name, r)
+		case now == role.Active:
 			active++
-		case r != role.Standby:
-			return fmt.Errorf("node %s is %s: %s", n.name, r, reason)
+		case now != role.Standby:
+			return fmt.Errorf("node %s is %s: %s%s", n.name, now, reason, r)
 		}
 	}
 	if active != 1 {
-		return fmt.Errorf("%d nodes are active", active)
+		return fmt.Errorf("%d nodes are active%s", active, r)
 	}
 	return nil
 }

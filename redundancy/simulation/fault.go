@@ -44,6 +44,7 @@ type Fault struct {
 	At     time.Duration
 	Kind   Kind
 	Node   string
+	Area   int // of an order
 	Path   int
 	For    time.Duration
 	Order  string
@@ -65,7 +66,7 @@ func (f Fault) String() string {
 	case Disk:
 		s += fmt.Sprintf(" of %s: %v longer, fails %v", f.Node, f.For, f.On)
 	case Operator:
-		s += " on " + f.Node + ": " + f.Order
+		s += fmt.Sprintf(" on %s: %s for area %d", f.Node, f.Order, f.Area+1)
 	case Devices, Health:
 		s += fmt.Sprintf(" of %s: ready %v, busy %v, devices %d, score %d", f.Node, f.Self.Ready, f.Self.Busy, f.Self.Reachable, f.Self.Score)
 	case Device:
@@ -141,14 +142,14 @@ func (f Fault) strike(w *World) {
 // order gives an operator's order. A refusal is fine. An operator who takes by force has looked: the peer is heard here,
 // or has no process.
 func (f Fault) order(w *World) {
-	n := w.node(f.Node)
+	n := w.node(f.Node).nodes[f.Area]
 	if n.m == nil || n.standsUntil() > w.now {
 		return
 	}
 	if f.Order == "take" && n.peer.m != nil && !n.m.Contact(n.clock()) {
 		return
 	}
-	_ = w.Order(f.Node, f.Order, "test")
+	_ = w.command(n, f.Order, "test")
 }
 
 // repair ends what does not end by itself.

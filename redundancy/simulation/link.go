@@ -9,25 +9,28 @@ import (
 
 // beat sends a request on every path and does so again after a heartbeat.
 func (n *node) beat() {
-	n.m.SetSelf(n.self)
-	v := n.m.View()
+	var v [maxAreas]role.View
+	for i, x := range n.nodes {
+		x.m.SetSelf(x.self)
+		v[i] = x.m.View()
+	}
 	for p := range n.w.paths {
-		n.send(p, false, v, 0)
+		n.send(p, false, &v, 0)
 	}
 	n.probe()
 	n.w.push(event{at: n.w.now + n.wait(n.w.set.Role.Heartbeat), to: n, inc: n.incarnation, kind: beat})
 }
 
 // send puts one heartbeat message on a path. number is the answer's, 0 in a request.
-func (n *node) send(p int, answer bool, v role.View, number uint64) {
+func (n *node) send(p int, answer bool, v *[maxAreas]role.View, number uint64) {
 	n.seq++
 	d, arrives := n.w.delay(n, p)
 	if !arrives || !n.w.open(p, n) {
 		return
 	}
 	m := n.w.message()
-	*m = message{from: n, path: p, number: number, echo: n.newest, echoInc: n.newestInc,
-		heard: role.Heard{Incarnation: n.incarnation, Seq: n.seq, Answer: answer, View: v, Score: n.self.Score}}
+	*m = message{from: n, path: p, number: number, echo: n.newest, echoInc: n.newestInc, views: *v,
+		heard: role.Heard{Incarnation: n.incarnation, Seq: n.seq, Answer: answer, Score: n.self.Score}}
 	n.w.push(event{at: n.w.now + d, to: n.peer, kind: arrival, msg: m})
 }
 
@@ -60,12 +63,21 @@ func (n *node) receive(m *message) {
 	if h.Incarnation == n.newestInc {
 		n.newest = max(n.newest, m.number)
 	}
-	n.act(n.m.Heard(n.clock(), h))
-	if h.Answer || n.m == nil {
+	for i, x := range n.nodes {
+		h.View = m.views[i]
+		x.act(x.m.Heard(x.clock(), h))
+		if x.m == nil {
+			return // it had been waiting for this to leave
+		}
+	}
+	if h.Answer {
 		return
 	}
-	v := n.m.Answering(n.clock())
-	n.send(m.path, true, v, n.sent.Next(n.clock()))
+	var v [maxAreas]role.View
+	for i, x := range n.nodes {
+		v[i] = x.m.Answering(x.clock())
+	}
+	n.send(m.path, true, &v, n.sent.Next(n.clock()))
 }
 
 // probe is a reconnection attempt after a connection was reset: refused by a live host without a process.
@@ -75,8 +87,11 @@ func (n *node) probe() {
 	}
 	since := n.clock()
 	n.process(4*n.w.set.Delay+time.Millisecond, func() {
-		if n.peer.m == nil && n.w.allOpen() && n.w.now >= n.peer.frozenUntil {
-			n.act(n.m.Gone(n.clock(), since))
+		if n.peer.m != nil || !n.w.allOpen() || n.w.now < n.peer.frozenUntil {
+			return
+		}
+		for _, x := range n.nodes {
+			x.act(x.m.Gone(x.clock(), since))
 		}
 	})
 }
@@ -86,14 +101,14 @@ func (n *node) step(msg role.Message) {
 	if n.w.set.Steps {
 		n.trace(fmt.Sprintf("sends %s %d", msg.Step, msg.ID))
 	}
-	inc, stream := n.peer.incarnation, n.w.stream
+	inc, stream := n.peer.incarnation, n.area.stream
 	d := n.w.set.Delay
 	if n.w.set.Tail > 0 {
 		d, _ = n.w.delay(n, 0)
 	}
 	n.streamAt = max(n.streamAt, n.w.now+d)
 	n.w.push(event{at: n.streamAt, to: n.peer, kind: call, fn: func() {
-		if n.w.stream != stream {
+		if n.area.stream != stream {
 			return // lost with its connection
 		}
 		if n.peer.m != nil && n.peer.incarnation == inc && n.w.anyOpen() {
@@ -101,7 +116,7 @@ func (n *node) step(msg role.Message) {
 			return
 		}
 		take := n.w.set.Role.Take()
-		for _, x := range n.w.nodes {
+		for _, x := range n.area.nodes {
 			x.streamLost(take)
 		}
 	}})
@@ -114,7 +129,14 @@ func (n *node) streamLost(d time.Duration) {
 	}
 }
 
+// goodbye tells the peer that nothing of this process acts any more, when that is so of every area.
 func (n *node) goodbye(reason string) {
+	n.bye = true
+	for _, x := range n.nodes {
+		if !x.bye {
+			return
+		}
+	}
 	inc, seq := n.incarnation, n.seq+1
 	for p := range n.w.paths {
 		d, arrives := n.w.delay(n, p)
@@ -122,8 +144,11 @@ func (n *node) goodbye(reason string) {
 			continue
 		}
 		n.w.after(d, n.peer, func() {
-			if n.peer.m != nil && n.w.open(p, n) {
-				n.peer.act(n.peer.m.Goodbye(n.peer.clock(), inc, seq, reason))
+			if n.peer.m == nil || !n.w.open(p, n) {
+				return
+			}
+			for _, x := range n.peer.nodes {
+				x.act(x.m.Goodbye(x.clock(), inc, seq, reason))
 			}
 		})
 	}

@@ -8,40 +8,50 @@ import (
 	"scada/redundancy/role"
 )
 
-// node is one host with its disk and, while it is up, its process.
-type node struct {
-	w     *World
-	index int
+// host is one machine with its disk and, while it is up, its process, which has a node for every area.
+type host struct {
+	nodes []*node
 	name  string
-	peer  *node
 
 	hostUp       bool
 	rate         float64 // of the host's clock
-	stored       uint64  // the epoch on disk
 	stalledUntil time.Duration
 	frozenAt     time.Duration // the whole machine stands still, with its clock
 	frozenUntil  time.Duration
 	frozenFor    time.Duration // by all freezes that are over
 	excusedUntil time.Duration
 	self         role.Self
-	verdict      role.Verdict
-	witness      func() role.Verdict // asked instead of verdict
 	failActivate bool
 	failPersist  bool
 	diskDelay    time.Duration
 
-	m           *role.Machine // nil while the process is down
 	incarnation uint64
 	seq         uint64
 	sent        role.Sent
 	newest      uint64 // of the answers of the peer's process
 	newestInc   uint64 // the newest process of the peer that was heard
-	touching    bool   // the host touches devices
-	writing     uint64
-	busyUntil   time.Duration
-	tickAt      time.Duration
-	streamAt    time.Duration // when the last step given to the stream arrives
-	finished    string
+}
+
+// node is what a host does for one area.
+type node struct {
+	*host
+	w     *World
+	area  *area
+	index int
+	peer  *node
+
+	stored  uint64 // the epoch on disk
+	verdict role.Verdict
+	witness func() role.Verdict // asked instead of verdict
+
+	m         *role.Machine // nil while the process is down
+	bye       bool          // it has stopped in order
+	touching  bool          // the host touches devices
+	writing   uint64
+	busyUntil time.Duration
+	tickAt    time.Duration
+	streamAt  time.Duration // when the last step given to the stream arrives
+	finished  string
 }
 
 // clock is the host's monotonic clock.
@@ -76,50 +86,72 @@ func (n *node) process(d time.Duration, fn func()) {
 	n.w.push(event{at: n.w.now + d, to: n, inc: n.incarnation, kind: call, fn: fn})
 }
 
-func (n *node) start() {
-	if n.m != nil || !n.hostUp {
+// start starts the host's process.
+func (h *host) start() {
+	if h.nodes[0].m != nil || !h.hostUp {
 		return
 	}
+	w := h.nodes[0].w
+	h.incarnation = w.order + 1
+	w.order++
+	h.sent, h.seq, h.newest, h.newestInc, h.stalledUntil = role.Sent{}, 0, 0, 0, 0
+	for _, n := range h.nodes {
+		if !n.begin() {
+			return
+		}
+	}
+	h.nodes[0].trace("process started")
+	h.nodes[0].beat()
+	for _, n := range h.nodes {
+		n.arm()
+	}
+}
+
+// begin makes the machine of a process that starts.
+func (n *node) begin() bool {
 	cfg := n.w.set.Role
-	cfg.Self, cfg.Peer, cfg.Primary, cfg.Epoch = n.name, n.peer.name, n.index == 0, n.stored
+	cfg.Self, cfg.Peer, cfg.Primary, cfg.Epoch = n.name, n.peer.name, n.index == n.area.index, n.stored
 	m, err := role.New(cfg, n.clock())
 	if err != nil {
 		n.w.violate("configuration: %v", err)
-		return
+		return false
 	}
-	n.m = m
-	n.incarnation = n.w.order + 1
-	n.w.order++
-	n.sent, n.seq, n.newest, n.newestInc, n.touching, n.busyUntil, n.stalledUntil = role.Sent{}, 0, 0, 0, false, 0, 0
-	n.writing, n.tickAt, n.streamAt = 0, 0, 0
-	n.trace("process started")
-	n.beat()
-	n.arm()
+	n.m, n.bye, n.touching = m, false, false
+	n.busyUntil, n.writing, n.tickAt, n.streamAt = 0, 0, 0, 0
+	return true
 }
 
 // end is the death of the process, by whatever reason.
-func (n *node) end(why string) {
+func (h *host) end(why string) {
+	n := h.nodes[0]
 	if n.m == nil {
 		return
 	}
 	n.trace(why)
-	n.gone()
+	h.gone()
 	n.peer.probe()
 }
 
 // gone forgets the process. An epoch that was being stored is on disk or not.
-func (n *node) gone() {
-	c := chance(n.w.set.Seed ^ uint64(n.w.now))
-	if n.writing > n.stored && n.w.set.Seed != 0 && c.hits(0.5) {
-		n.stored = n.writing
+func (h *host) gone() {
+	h.stalledUntil = 0
+	for _, n := range h.nodes {
+		c := chance(n.w.set.Seed ^ uint64(n.w.now) ^ uint64(n.area.index)<<62)
+		if n.writing > n.stored && n.w.set.Seed != 0 && c.hits(0.5) {
+			n.stored = n.writing
+		}
+		n.m, n.touching = nil, false
 	}
-	n.m, n.touching, n.stalledUntil = nil, false, 0
 }
 
 func (n *node) trace(line string) {
-	if n.w.set.Trace != nil {
-		n.w.set.Trace(n.w.now, n.name, line)
+	if n.w.set.Trace == nil {
+		return
 	}
+	if n.area.index > 0 {
+		line = fmt.Sprintf("area %d: %s", n.area.index+1, line)
+	}
+	n.w.set.Trace(n.w.now, n.name, line)
 }
 
 // arm calls the machine at its deadline.
@@ -150,7 +182,7 @@ func (n *node) one(a *role.Action) {
 	case role.Activate:
 		n.activate(*a)
 	case role.Deactivate:
-		n.host(n.w.set.Deactivate, func() {
+		n.later(n.w.set.Deactivate, func() {
 			n.touching = false
 			n.act(n.m.Deactivated(n.clock()))
 		})
@@ -175,7 +207,7 @@ func (n *node) one(a *role.Action) {
 // persist stores an epoch, if the disk does.
 func (n *node) persist(epoch uint64) {
 	n.writing = max(n.writing, epoch)
-	n.host(n.w.set.Persist+n.diskDelay, func() {
+	n.later(n.w.set.Persist+n.diskDelay, func() {
 		if n.failPersist {
 			n.trace(fmt.Sprintf("epoch %d cannot be stored", epoch))
 			n.act(n.m.Persisted(n.clock(), epoch, errors.New("no space left on the disk")))
@@ -187,10 +219,10 @@ func (n *node) persist(epoch uint64) {
 }
 
 func (n *node) activate(a role.Action) {
-	if who := n.w.epochs[a.Term.Epoch]; who != "" {
+	if who := n.area.epochs[a.Term.Epoch]; who != "" {
 		n.w.violate("epoch %d used by %s and again by %s", a.Term.Epoch, who, n.name)
 	}
-	n.w.epochs[a.Term.Epoch] = n.name
+	n.area.epochs[a.Term.Epoch] = n.name
 	if a.Term.Epoch > n.stored {
 		n.w.violate("%s acts in epoch %d before it is stored", n.name, a.Term.Epoch)
 	}
@@ -202,7 +234,7 @@ func (n *node) activate(a role.Action) {
 	if _, solo := n.m.Lease(n.clock()); solo && a.Term.Kind >= role.Planned && n.peer.acts() && n.peer.m.Term().Epoch <= a.Term.Epoch {
 		n.w.violate("%s begins a term handed over to it while %s still reads the devices", n.name, n.peer.name)
 	}
-	n.host(n.w.set.Activate, func() {
+	n.later(n.w.set.Activate, func() {
 		var err error
 		if n.failActivate {
 			err = errors.New("the devices are not there")
@@ -213,8 +245,8 @@ func (n *node) activate(a role.Action) {
 	})
 }
 
-// host does one thing after the other, each taking its time.
-func (n *node) host(d time.Duration, fn func()) {
+// later does one thing after the other, each taking its time.
+func (n *node) later(d time.Duration, fn func()) {
 	n.busyUntil = max(n.busyUntil, n.w.now) + d
 	n.process(n.busyUntil-n.w.now, fn)
 }

@@ -32,7 +32,8 @@ const (
 type message struct {
 	from          *node
 	path          int
-	heard         role.Heard
+	heard         role.Heard // but for the views
+	views         [maxAreas]role.View
 	number        uint64 // of an answer
 	echo, echoInc uint64
 }

@@ -1,4 +1,4 @@
-// Package simulation runs a pair of role machines in a small world of its own: two hosts with clocks and disks, a few
+// Package simulation runs pairs of role machines, one for each of one or two areas, in a small world of its own: two hosts with clocks and disks, a few
 // network paths with delay, loss and cuts in either direction, processes that crash, stand still and come back, and
 // operators. Time is virtual and every choice comes from a seed, so a run is repeated exactly by its seed, and an hour
 // takes a moment.
@@ -22,6 +22,8 @@ import (
 type Settings struct {
 	Role  role.Config // Self, Peer, Primary and Epoch are filled in for each node
 	Paths int         // network paths, default 2
+	// Areas that share the link, default 1. Node a is the primary of the first and node b of the second.
+	Areas int
 	// Delay of a message; with Jitter a random part on top, with Loss the share of messages that vanish. A share of
 	// TailShare takes up to Tail longer, as a retransmission does.
 	Delay     time.Duration
@@ -47,10 +49,9 @@ type World struct {
 	now    time.Duration
 	queue  queue
 	order  uint64
-	nodes  [2]*node
+	areas  []*area
+	nodes  [2]*node // of the first area
 	paths  []path
-	stream uint64 // the number of the stream's connection
-	epochs map[uint64]string
 	free   []*message
 	broken string // the first violated invariant
 	Stats  Stats
@@ -67,9 +68,21 @@ type Stats struct {
 	LongestGap            time.Duration
 	// Frozen is how long two nodes held the right to write after the clock of one had stood still with its machine. No
 	// rule of the pair can prevent that; only the device can refuse the older epoch.
-	Frozen                time.Duration
+	Frozen  time.Duration
+	checked time.Duration
+}
+
+// maxAreas bounds the areas of a world.
+const maxAreas = 2
+
+// area is what is the same for both nodes of one area, and what is watched of it.
+type area struct {
+	index  int
+	nodes  [2]*node
+	stream uint64 // the number of the stream's connection
+	epochs map[uint64]string
+
 	gapSince              time.Duration
-	checked               time.Duration
 	twoBefore, noneBefore bool
 	frozenBefore          bool
 }
@@ -83,14 +96,21 @@ func New(set Settings) *World {
 	if set.Paths == 0 {
 		set.Paths = 2
 	}
-	w := &World{set: set, paths: make([]path, set.Paths), epochs: map[uint64]string{}}
-	w.nodes[0] = &node{w: w, index: 0, name: "a", hostUp: true, rate: 1, self: role.Self{Ready: true}}
-	w.nodes[1] = &node{w: w, index: 1, name: "b", hostUp: true, rate: 1, self: role.Self{Ready: true}}
+	w := &World{set: set, paths: make([]path, set.Paths)}
+	hosts := [2]*host{{name: "a", hostUp: true, rate: 1, self: role.Self{Ready: true}}, {name: "b", hostUp: true, rate: 1, self: role.Self{Ready: true}}}
 	if set.Fast != 0 {
-		w.nodes[1].rate = set.Fast
+		hosts[1].rate = set.Fast
 	}
-	w.nodes[0].peer, w.nodes[1].peer = w.nodes[1], w.nodes[0]
-	w.Stats.noneBefore = true
+	for i := range max(1, min(set.Areas, maxAreas)) {
+		a := &area{index: i, epochs: map[uint64]string{}, noneBefore: true}
+		for k, h := range hosts {
+			a.nodes[k] = &node{host: h, w: w, area: a, index: k}
+			h.nodes = append(h.nodes, a.nodes[k])
+		}
+		a.nodes[0].peer, a.nodes[1].peer = a.nodes[1], a.nodes[0]
+		w.areas = append(w.areas, a)
+	}
+	w.nodes = w.areas[0].nodes
 	return w
 }
 
@@ -153,32 +173,45 @@ func (w *World) happen(e *event) {
 
 // check looks at the invariants and counts who acts.
 func (w *World) check() {
-	a, b := w.nodes[0], w.nodes[1]
-	s := &w.Stats
-	passed := w.now - s.checked
-	s.checked = w.now
-	if s.frozenBefore {
+	passed := w.now - w.Stats.checked
+	w.Stats.checked = w.now
+	for _, a := range w.areas {
+		a.check(w, passed)
+	}
+}
+
+func (r *area) check(w *World, passed time.Duration) {
+	a, b, s := r.nodes[0], r.nodes[1], &w.Stats
+	if r.frozenBefore {
 		s.Frozen += passed
 	}
-	s.frozenBefore = false
+	r.frozenBefore = false
 	if a.mayWrite() && b.mayWrite() {
 		if w.now >= max(a.excusedUntil, b.excusedUntil) {
-			w.violate("two nodes may write")
+			w.violate("two nodes may write%s", r)
 		}
-		s.frozenBefore = true
+		r.frozenBefore = true
 	}
-	if s.twoBefore {
+	if r.twoBefore {
 		s.TwoActing += passed
 	}
-	if s.noneBefore {
+	if r.noneBefore {
 		s.NoneActing += passed
-		s.LongestGap = max(s.LongestGap, w.now-s.gapSince)
+		s.LongestGap = max(s.LongestGap, w.now-r.gapSince)
 	}
 	none := !a.acts() && !b.acts()
-	if none && !s.noneBefore {
-		s.gapSince = w.now
+	if none && !r.noneBefore {
+		r.gapSince = w.now
 	}
-	s.twoBefore, s.noneBefore = a.acts() && b.acts(), none
+	r.twoBefore, r.noneBefore = a.acts() && b.acts(), none
+}
+
+// String names the second area in messages.
+func (r *area) String() string {
+	if r.index == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (area %d)", r.index+1)
 }
 
 func (w *World) violate(format string, args ...any) {
