@@ -35,6 +35,8 @@ type Config struct {
 	Identity *Identity
 	// Trust decides on client certificates. Required with Identity.
 	Trust *TrustList
+	// UserTrust decides on the certificates of users, if the backend knows some by these ([CertificateUsers]).
+	UserTrust *TrustList
 	// AllowNone offers the security policy None: messages anybody on the network can read and change.
 	AllowNone bool
 	// AllowAnonymous offers sessions without a user. They read, and do not write.

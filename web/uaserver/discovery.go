@@ -17,6 +17,7 @@ const (
 	tokenPolicy     = ua.SecurityPolicyURIBasic256Sha256
 	policyAnonymous = "anonymous"
 	policyUserName  = "username"
+	policyUserCert  = "certificate"
 )
 
 func (k *call) getEndpoints(req *ua.GetEndpointsRequest) (ua.Response, error) {
@@ -76,7 +77,12 @@ func (s *Server) tokenPolicies(policy string) []*ua.UserTokenPolicy {
 	if policy == ua.SecurityPolicyURINone && s.cfg.Identity != nil {
 		user.SecurityPolicyURI = tokenPolicy
 	}
-	return append(list, user)
+	list = append(list, user)
+	if s.certificateUsers() != nil {
+		cert := &ua.UserTokenPolicy{PolicyID: policyUserCert, TokenType: ua.UserTokenTypeCertificate, SecurityPolicyURI: user.SecurityPolicyURI}
+		list = append(list, cert)
+	}
+	return list
 }
 
 func (s *Server) self(endpoint string) *ua.ApplicationDescription {

@@ -122,6 +122,13 @@ func certificateOf(t testing.TB, uri string) *uaserver.Identity {
 
 func start(t testing.TB, p *plant, change func(*uaserver.Config)) *fixture {
 	t.Helper()
+	f := startWith(t, p, change)
+	f.plant = p
+	return f
+}
+
+func startWith(t testing.TB, p uaserver.Backend, change func(*uaserver.Config)) *fixture {
+	t.Helper()
 	dir := t.TempDir()
 	identity := certificateOf(t, "urn:test:a")
 	trust, err := uaserver.OpenTrustList(dir, true)
@@ -163,7 +170,7 @@ func start(t testing.TB, p *plant, change func(*uaserver.Config)) *fixture {
 		})
 	}
 	t.Cleanup(stop)
-	return &fixture{plant: p, url: "opc.tcp://" + l.Addr().String(), addr: l.Addr().String(), pki: dir, trust: trust, stop: stop, srv: srv}
+	return &fixture{url: "opc.tcp://" + l.Addr().String(), addr: l.Addr().String(), pki: dir, trust: trust, stop: stop, srv: srv}
 }
 
 func limited(t testing.TB) context.Context {

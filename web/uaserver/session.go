@@ -229,7 +229,7 @@ func (k *call) activateSession(req *ua.ActivateSessionRequest) (ua.Response, err
 		k.s.counts.rejectedSecurity.Add(1)
 		return nil, err
 	}
-	user, anonymous, err := k.logIn(x, req.UserIdentityToken)
+	user, anonymous, err := k.logIn(x, req)
 	if err != nil {
 		k.s.counts.rejectedSecurity.Add(1)
 		k.s.log.Warn("OPC UA log-in refused", "remote", k.c.nc.RemoteAddr(), "user", truncate(user.Name), "error", err)
@@ -301,8 +301,8 @@ func (k *call) checkActivate(x *session, req *ua.ActivateSessionRequest) error {
 }
 
 // logIn finds out who the client acts for. On an error the user has the name that was refused.
-func (k *call) logIn(x *session, token *ua.ExtensionObject) (user User, anonymous bool, err error) {
-	switch t := token.Value.(type) {
+func (k *call) logIn(x *session, req *ua.ActivateSessionRequest) (user User, anonymous bool, err error) {
+	switch t := req.UserIdentityToken.Value.(type) {
 	case nil, *ua.AnonymousIdentityToken:
 		if !k.s.cfg.AllowAnonymous {
 			return user, true, ua.StatusBadIdentityTokenRejected
@@ -324,6 +324,9 @@ func (k *call) logIn(x *session, token *ua.ExtensionObject) (user User, anonymou
 			return user, false, err
 		}
 		return known, false, nil
+	case *ua.X509IdentityToken:
+		user, err = k.certificateUser(x, t, req.UserTokenSignature)
+		return user, false, err
 	}
 	return user, false, ua.StatusBadIdentityTokenInvalid
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -21,7 +22,10 @@ const uaWriteWithin = 10 * time.Second
 // uaBackend is the server as OPC UA clients see it.
 type uaBackend struct{ *Server }
 
-var _ uaserver.Backend = uaBackend{}
+var (
+	_ uaserver.Backend          = uaBackend{}
+	_ uaserver.CertificateUsers = uaBackend{}
+)
 
 // Tags implements [uaserver.Backend].
 func (b uaBackend) Tags() []tag.Definition { return b.cfg.Tags }
@@ -56,6 +60,22 @@ func (b uaBackend) Authenticate(ctx context.Context, user, password string) (uas
 		return uaserver.User{}, fmt.Errorf("%w: %w", uaserver.ErrUserAccessDenied, err)
 	}
 	return uaserver.User{Name: user, MayWrite: who.Role.May(web.TagWrite), MayOperateAlarms: who.Role.May(web.AlarmOperate)}, nil
+}
+
+// UserOfCertificate implements [uaserver.CertificateUsers]: the certificate is made out to a user of the web by name.
+func (b uaBackend) UserOfCertificate(_ context.Context, cert *x509.Certificate) (uaserver.User, error) {
+	name := cert.Subject.CommonName
+	for _, u := range b.cfg.Users {
+		if u.Name != name {
+			continue
+		}
+		r, err := web.ParseRole(u.Role)
+		if err != nil {
+			return uaserver.User{}, fmt.Errorf("user %s: %w", name, err)
+		}
+		return uaserver.User{Name: name, MayWrite: r.May(web.TagWrite), MayOperateAlarms: r.May(web.AlarmOperate)}, nil
+	}
+	return uaserver.User{}, fmt.Errorf("%w: no user %q", uaserver.ErrUserAccessDenied, name)
 }
 
 // Write implements [uaserver.Backend].
@@ -113,8 +133,13 @@ func (s *Server) newUAServer(node string) (*uaserver.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opc ua server: %w", err)
 	}
+	userTrust, err := uaserver.OpenTrustList(filepath.Join(dir, "users"), false)
+	if err != nil {
+		return nil, fmt.Errorf("opc ua server: %w", err)
+	}
 	cfg := uaserver.Config{
-		Project: s.cfg.Project, ApplicationURI: uri, ApplicationName: s.cfg.Project + " " + node, SoftwareVersion: s.version,
+		UserTrust: userTrust,
+		Project:   s.cfg.Project, ApplicationURI: uri, ApplicationName: s.cfg.Project + " " + node, SoftwareVersion: s.version,
 		EndpointURL: "opc.tcp://" + n.OPCUA, Identity: identity, Trust: trust, AllowNone: s.cfg.OPCUA.AllowNone,
 		AllowAnonymous: s.cfg.OPCUA.Anonymous, Hot: s.cfg.OPCUA.Hot, History: uaHistory{s.store, s.cfg.Tags}, Logger: s.log.With("component", "opcua-server"),
 	}
