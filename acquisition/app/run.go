@@ -229,7 +229,7 @@ func limit(i *script.Instance) func() {
 
 // call runs one function of the application and hands over what it did.
 func (r *runner) call(kind script.Kind) {
-	if r.instance == nil {
+	if r.instance == nil || !r.instance.Takes(kind) {
 		return
 	}
 	a, at := r.app, time.Now()

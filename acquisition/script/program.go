@@ -133,6 +133,12 @@ func (p *Program) New(env Env, state []byte, migrate bool) (*Instance, error) {
 	return i, nil
 }
 
+// Takes reports whether the application has a function for the kind of call.
+func (i *Instance) Takes(k Kind) bool {
+	fn, _ := i.target(k)
+	return fn != nil
+}
+
 // Cancel ends the call under way, from any goroutine.
 func (i *Instance) Cancel(reason string) { i.thread.Cancel(reason) }
 

@@ -15,6 +15,7 @@ const (
 	UncertainLastUsableValue           Quality = 0x40900000
 	UncertainSubstituteValue           Quality = 0x40910000
 	UncertainEngineeringUnitsExceeded  Quality = 0x40940000
+	UncertainSubNormal                 Quality = 0x40950000 // made of several sources, fewer of which are good than should be
 	BadCommunicationError              Quality = 0x80050000
 	BadNoCommunication                 Quality = 0x80310000
 	BadWaitingForInitialData           Quality = 0x80320000
@@ -38,6 +39,7 @@ var qualityNames = map[Quality]string{
 	UncertainLastUsableValue:           "Uncertain_LastUsableValue",
 	UncertainSubstituteValue:           "Uncertain_SubstituteValue",
 	UncertainEngineeringUnitsExceeded:  "Uncertain_EngineeringUnitsExceeded",
+	UncertainSubNormal:                 "Uncertain_SubNormal",
 	BadCommunicationError:              "Bad_CommunicationError",
 	BadNoCommunication:                 "Bad_NoCommunication",
 	BadWaitingForInitialData:           "Bad_WaitingForInitialData",

@@ -77,6 +77,9 @@ func check(path string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := cfg.CheckSources(); err != nil {
+		return err
+	}
 	fmt.Fprintf(stdout, "%s: correct: project %s, %d areas, %d devices, %d tags, %d alarms, digest %s\n",
 		path, cfg.Project, len(cfg.Areas), len(cfg.Devices), len(cfg.Tags), len(cfg.Alarms.Alarms), cfg.Digest)
 	return nil

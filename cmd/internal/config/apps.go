@@ -1,10 +1,14 @@
 package config
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
+	"scada/acquisition/script"
 	"scada/acquisition/tag"
 )
 
@@ -118,4 +122,23 @@ func (b *builder) appTags(path string, names []string, wrong func(tag.Definition
 			}
 		}
 	}
+}
+
+// CheckSources compiles the sources of the applications as they lie in their files. A node starts without: it may have a
+// newer generation of its own, and an application that does not run must not keep the plant from being polled.
+func (c *Config) CheckSources() error {
+	var errs []error
+	for _, d := range c.Devices {
+		if d.App == nil {
+			continue
+		}
+		source, err := os.ReadFile(d.App.File)
+		if err == nil {
+			_, err = script.Compile(d.App.File, source)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("application %s: %w", d.Name, err))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -40,6 +40,18 @@ func TestApplications(t *testing.T) {
 	}
 }
 
+func TestSourcesAreChecked(t *testing.T) {
+	files := map[string]string{"totals.star": "def on_timer(tags, state): pass\n", "control.star": "def on_change(tags, state):\n  nope()\n"}
+	text := strings.NewReplacer("{name: totals, ", "{name: totals, file: totals.star, ", "logic/control.star", "control.star").Replace(withApps(t))
+	c, err := load(t, text, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CheckSources(); err == nil || !strings.Contains(err.Error(), "control.star:2:3: undefined: nope") || strings.Contains(err.Error(), "totals") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestWhatIsWrongWithAnApplication(t *testing.T) {
 	for _, c := range []struct{ old, new, want string }{
 		{"inputs: [line1/pump1/speed]", "inputs: [line1/pump9/speed]", `plant.yaml:2:29: apps[0].inputs[0]: no tag is named "line1/pump9/speed"`},
