@@ -181,6 +181,11 @@ func (s *session) closeConn(conn stream) {
 	s.c.mu.Lock()
 	s.c.conn = nil
 	s.c.mu.Unlock()
+	if t, ok := conn.(*net.TCPConn); ok {
+		// What the kernel still holds is thrown away: on a network that is cut it would go on sending for minutes, and a write
+		// would reach the device when another node writes there.
+		_ = t.SetLinger(0)
+	}
 	conn.Close()
 }
 
