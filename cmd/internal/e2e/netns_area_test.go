@@ -21,6 +21,7 @@ const virtual = "10.40.0.100"
 // and by its next start; and the loss of the field network of the active moves the area to the node that still reaches
 // the devices.
 func TestAddressAndFieldLoss(t *testing.T) {
+	needTime(t)
 	needNamespaces(t)
 	r := newLabRig(t, setting{300 * time.Millisecond, 10}, false)
 	r.addVirtualAddress()
