@@ -157,7 +157,11 @@ func (p *plant) KPI(context.Context, time.Time, time.Time) (api.KPI, error) {
 	return api.KPI{From: noon.Add(-time.Hour), To: noon, Alarms: 12, Per10MinAverage: 2, Per10MinPeak: 5, Top: []api.AlarmCount{{ID: "pump1.high", Count: 9}}}, nil
 }
 
-func (p *plant) Journal(context.Context, api.JournalQuery) (api.Journal, error) {
+func (p *plant) Journal(_ context.Context, q api.JournalQuery) (api.Journal, error) {
+	if q.Cursor == "c2" {
+		return api.Journal{Entries: []api.JournalEntry{{ID: "e0", Time: noon.Add(-time.Hour), Kind: "alarm", Event: "CLEAR", Source: "pump1.high", State: "NORM", Node: "b", Epoch: 6,
+			Occurrence: 3, Priority: 2, Note: "fork"}}}, nil
+	}
 	return api.Journal{Next: "c2", Entries: []api.JournalEntry{
 		{ID: "e2", Time: noon, Kind: "write", Event: "WRITE", Area: "main", Source: "line1/pump1/speed", User: "olga", Old: "1000", New: "1200.5", Result: "confirmed", Node: "a", Epoch: 7},
 		{ID: "e1", Time: noon.Add(-time.Minute), Kind: "alarm", Event: "RAISE", Source: "pump1.high", State: "UNACK", Level: "Hi", Message: "Speed high", Node: "a", Epoch: 7}}}, nil

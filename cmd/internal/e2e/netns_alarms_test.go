@@ -93,7 +93,7 @@ func runAlarmCampaign(t *testing.T, list []fault) {
 	r := newLabRig(t, defaultSetting, false)
 	r.start()
 	c := &alarmCampaign{t: t, r: r, since: time.Now(), acks: map[string]string{}}
-	c.load = &load{r: r, stop: make(chan struct{}), next: map[string]time.Time{}, on: map[string]bool{}, raised: map[string]int{}, cleared: map[string]int{}}
+	c.load = &load{r: r, paused: true, stop: make(chan struct{}), next: map[string]time.Time{}, on: map[string]bool{}, raised: map[string]int{}, cleared: map[string]int{}}
 	c.load.wg.Go(c.load.toggle)
 	c.load.wg.Go(c.operate)
 	defer c.load.end()
@@ -135,8 +135,8 @@ func (c *alarmCampaign) once(f fault) alarmRun {
 		run.Problem = "before the fault: " + err.Error()
 		return run
 	}
-	c.load.pause(false)
-	time.Sleep(rand.N(4 * time.Second)) // any moment, with alarms on their way
+	c.resume()
+	time.Sleep(rand.N(6 * time.Second)) // any moment, with alarms on their way
 	began := time.Now()
 	heal, err := f.apply(c.r, active)
 	if err == nil && f.switches(c.r.take) {
@@ -164,6 +164,17 @@ func (c *alarmCampaign) once(f fault) alarmRun {
 		run.Problem = err.Error()
 	}
 	return run
+}
+
+// resume lets the alarms go on. Each state still lasts longer than a take-over with its reading of all devices, also one
+// that began just before the pause.
+func (c *alarmCampaign) resume() {
+	c.load.mu.Lock()
+	defer c.load.mu.Unlock()
+	c.load.paused = false
+	for point := range toggled {
+		c.load.next[point] = time.Now().Add(c.r.take + 2*time.Second + rand.N(2*time.Second))
+	}
 }
 
 // operate is two operators who acknowledge what they see, each in front of one node.
@@ -241,7 +252,10 @@ func (c *alarmCampaign) compare(run *alarmRun) error {
 	deadline := time.Now().Add(10 * time.Second)
 	for {
 		err := c.look(run, truth, acks)
-		if err == nil && run.Lost == 0 && run.Doubled == 0 && len(run.AcksLost) == 0 || time.Now().After(deadline) {
+		if good := err == nil && run.Lost == 0 && run.Doubled == 0 && len(run.AcksLost) == 0; good || time.Now().After(deadline) {
+			if !good {
+				c.explain()
+			}
 			c.change, c.since = last, time.Now()
 			c.runs, c.transitions, c.forks = c.runs+1, c.transitions+run.Transitions, c.forks+run.Forks
 			c.results = sum(c.results, run.Acks)
@@ -305,21 +319,53 @@ func (c *alarmCampaign) look(run *alarmRun, truth map[string]int, acks map[strin
 	return nil
 }
 
-// changes counts what the plant says of the points since the last comparison.
-func (c *alarmCampaign) changes() (map[string]int, uint64, error) {
-	var page struct {
-		Changes []struct {
-			Seq   uint64
-			Point string
-			New   any
+// explain shows both accounts of what has happened since the last comparison.
+func (c *alarmCampaign) explain() {
+	var lines []string
+	line := func(at time.Time, format string, args ...any) {
+		lines = append(lines, at.UTC().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
+	}
+	list, err := c.plantChanges()
+	for _, x := range list {
+		if condition, ours := toggled[x.Point]; ours {
+			line(x.Time, "%-14s plant: %v", condition, x.New)
 		}
 	}
+	for _, node := range []string{"a", "b"} {
+		entries, e := c.r.alarmEntries(node, c.since.Add(-operatorWaits))
+		err = errors.Join(err, e)
+		for _, x := range entries {
+			line(x.Time, "%-14s %s: %s %s#%d term %d %s %s", x.Source, node, x.Event, x.Note, x.Occurrence, x.Epoch, x.State, x.Message)
+		}
+	}
+	slices.Sort(lines)
+	c.t.Logf("since %s (%v):\n%s", c.since.UTC().Format("15:04:05.000"), err, strings.Join(lines, "\n"))
+	c.r.dumpLogs()
+}
+
+// plantChange is a change of a point as the plant has it.
+type plantChange struct {
+	Seq   uint64
+	Time  time.Time
+	Point string
+	New   any
+}
+
+func (c *alarmCampaign) plantChanges() ([]plantChange, error) {
+	var page struct{ Changes []plantChange }
 	path := fmt.Sprintf("/journal?limit=20000&after_request=1000000000&after_change=%d", c.change)
-	if err := c.r.sim(http.MethodGet, path, nil, &page); err != nil {
+	err := c.r.sim(http.MethodGet, path, nil, &page)
+	return page.Changes, err
+}
+
+// changes counts what the plant says of the points since the last comparison.
+func (c *alarmCampaign) changes() (map[string]int, uint64, error) {
+	list, err := c.plantChanges()
+	if err != nil {
 		return nil, 0, err
 	}
 	truth, last := map[string]int{}, c.change
-	for _, x := range page.Changes {
+	for _, x := range list {
 		last = max(last, x.Seq)
 		condition, ours := toggled[x.Point]
 		switch {

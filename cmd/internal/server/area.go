@@ -65,6 +65,7 @@ type area struct {
 	transitions uint64              // of alarms, while active
 	unconfirmed map[alarms.Key]bool // commands whose operators were told that the outcome is open
 	changed     uint64              // counts what the stored image of the alarms lacks
+	lineage     []ancestor          // the last snapshots this area's alarms come from
 
 	lookout *lookout
 	weights map[string]int  // of the devices
@@ -352,6 +353,7 @@ func (a *area) applySnapshot(epoch, seq uint64, records []redundancy.Record) err
 	if err := a.engine.Restore(image); err != nil {
 		return fmt.Errorf("snapshot of area %s: %w", a.name, err)
 	}
+	a.inherit(epoch)
 	if err := a.notify.restore(outbox); err != nil {
 		return fmt.Errorf("snapshot of area %s: %w", a.name, err)
 	}

@@ -117,7 +117,7 @@ func (s *Server) mergeForks(ctx context.Context, a *area, body []byte) ([]byte, 
 	if err := a.commit.flush(ctx); err != nil {
 		return nil, err
 	}
-	theirs, first, err := s.unknownForks(list)
+	theirs, first, err := s.unknownForks(a, list)
 	if err != nil || len(theirs) == 0 {
 		return nil, err
 	}
@@ -146,8 +146,16 @@ func (s *Server) mergeForks(ctx context.Context, a *area, body []byte) ([]byte, 
 	return nil, nil
 }
 
-// unknownForks returns the records this journal does not have yet, and the time of the first.
-func (s *Server) unknownForks(list []forked) (theirs []alarms.Forked, first int64, err error) {
+// unknownForks returns the records this journal does not have yet, and the time of the first. Records of what this
+// node's state comes from are no forks: it took the snapshot of the node that wrote them, and became active before it had
+// their journal. They are journalled as they are.
+func (s *Server) unknownForks(a *area, list []forked) (theirs []alarms.Forked, first int64, err error) {
+	var inherited []journal.Entry
+	defer func() {
+		if len(inherited) > 0 && err == nil {
+			a.record(inherited...)
+		}
+	}()
 	for i := range list {
 		f := &list[i]
 		if f.Entry.Alarm == nil {
@@ -158,6 +166,10 @@ func (s *Server) unknownForks(list []forked) (theirs []alarms.Forked, first int6
 			return nil, 0, err
 		}
 		if known {
+			continue
+		}
+		if a.inherited(f.Entry.Alarm) {
+			inherited = append(inherited, f.Entry)
 			continue
 		}
 		ev := s.eventOf(&f.Entry)
@@ -248,6 +260,38 @@ func (a *area) merge(seen uint64, anyway bool, ours []alarms.Event, theirs []ala
 	c = a.emit(nil, &out)
 	a.nudge()
 	return c, true, nil
+}
+
+// maxLineage is how many snapshots an area remembers to have taken: a merge follows within seconds.
+const maxLineage = 8
+
+// ancestor is what a snapshot contained: the time of the last event of each condition, by the clock of who made it.
+type ancestor struct {
+	term uint64
+	last map[string]int64
+}
+
+// inherit notes what the snapshot that was just taken contains. The caller holds the mutex.
+func (a *area) inherit(term uint64) {
+	x := ancestor{term: term, last: map[string]int64{}}
+	for _, c := range a.engine.Conditions(alarms.Filter{}) {
+		if c.ChangedAt != 0 {
+			x.last[c.ID] = c.ChangedAt
+		}
+	}
+	a.lineage = append(a.lineage[max(0, len(a.lineage)-maxLineage+1):], x)
+}
+
+// inherited reports whether the state of this area comes from a snapshot that contained the event.
+func (a *area) inherited(ev *alarms.Event) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, x := range a.lineage {
+		if last, known := x.last[ev.Condition]; known && x.term == ev.Term && ev.Time <= last {
+			return true
+		}
+	}
+	return false
 }
 
 // noteUnconfirmed remembers commands whose operators were told that the outcome is open: nobody was promised anything,

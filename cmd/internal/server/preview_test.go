@@ -41,7 +41,7 @@ func TestPreviewReplaysWhatWasRecorded(t *testing.T) {
 				{api.PreviewRequest{OnDelayS: &five}, 1},
 			} {
 				c.ask.Alarm, c.ask.From, c.ask.To = "high", from, time.Now()
-				p, err := b.PreviewAlarm(t.Context(), c.ask)
+				p, err := b.PreviewAlarm(w.t.Context(), c.ask)
 				if err != nil || p.Now.Alarms != recorded || recorded != 6 || p.Changed.Alarms != c.want {
 					t.Errorf("on %s %+v: %+v, %v; recorded %d, want %d", node, c.ask, p, err, recorded, c.want)
 				}
@@ -59,7 +59,7 @@ func TestPreviewReplaysWhatWasRecorded(t *testing.T) {
 				{api.PreviewRequest{Alarm: "high", From: from.Add(-previewLongest), To: time.Now()}, api.CodeBadRequest},
 			} {
 				var problem *api.Problem
-				if _, err := b.PreviewAlarm(t.Context(), c.ask); !errors.As(err, &problem) || problem.Code != c.code {
+				if _, err := b.PreviewAlarm(w.t.Context(), c.ask); !errors.As(err, &problem) || problem.Code != c.code {
 					t.Errorf("%+v: %v, want %s", c.ask, err, c.code)
 				}
 			}
