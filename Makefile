@@ -86,6 +86,11 @@ cmd/internal/e2e/nodeopcua/node_modules/.stamp: cmd/internal/e2e/nodeopcua/packa
 e2e: build apt cmd/internal/e2e/nodeopcua/node_modules/.stamp
 	go test -count=1 -timeout 20m -tags e2e ./cmd/internal/e2e/... -v
 
+# The end-to-end tests that mostly wait: link certificates renewed, a field network lost, a virtual address left behind.
+.PHONY: e2e-long
+e2e-long: build apt
+	go test -count=1 -timeout 20m -tags e2e ./cmd/internal/e2e -run 'TestLinkRenewal|TestAddressAndFieldLoss' -v -long
+
 # Every fault N times at three heartbeats, with real programs in network namespaces; needs root, and hours.
 campaign: build apt
 	mkdir -p run
