@@ -15,9 +15,10 @@ SEEDS ?= 500
 FIRST ?= $(shell date +%s)000
 T ?= 20s
 N ?= 30
+WEBT ?= 20s
 UI_SOURCES := $(shell find web/ui -path web/ui/node_modules -prune -o -path web/ui/dist -prune -o -type f -print)
 
-.PHONY: need build ui run check lint unit sim mutants fuzz e2e campaign campaign-alarms bench bench-history bench-modbus soak test clean apt
+.PHONY: bench-web need build ui run check lint unit sim mutants fuzz e2e campaign campaign-alarms bench bench-history bench-modbus soak test clean apt
 
 need:
 	@command -v go >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl/"; exit 1; }
@@ -109,6 +110,11 @@ acquisition/modbus/testdata/peers/node_modules/.stamp: acquisition/modbus/testda
 # Our Modbus channel beside goburrow's own handler, libmodbus and modbus-serial; needs root for a network of its own.
 bench-modbus: need apt acquisition/modbus/testdata/peers/node_modules/.stamp
 	go test -count=1 ./acquisition/modbus -run 'TestTable$$' -table -v
+
+# What the dashboard costs: the server with hundreds of sockets, the page in Chromium, and a large plant.
+bench-web: need ui apt
+	go test -count=1 -timeout 30m ./web -run TestSocketLoad -v -load $(WEBT)
+	go test -count=1 -timeout 30m ./web/ui -run TestFigures -v -figures $(WEBT)
 
 bench: need bench-history bench-modbus
 	go test -run '^$$' -bench . -benchmem ./acquisition/... ./alarms/... ./history/... ./redundancy/... ./web/...

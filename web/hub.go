@@ -21,7 +21,9 @@ type hub struct {
 	s        *Server
 	start    string // random: tells one run of the server from another
 	upgrader websocket.Upgrader
-	buffers  sync.Pool // of *frameBuffer
+	changes  sync.Pool // of *[]live.Change
+	encoded  sync.Pool // of *[]byte
+	shared   shared
 
 	reading sync.Mutex // one refresh at a time: an older reading must not replace a newer one
 
@@ -49,12 +51,6 @@ type view struct {
 	deviceAt  time.Time
 }
 
-// frameBuffer is the memory to make one frame in.
-type frameBuffer struct {
-	changes []live.Change
-	encoded []byte
-}
-
 // changeBatch is how many changes are taken from the table at once.
 const changeBatch = 32 << 10
 
@@ -62,7 +58,8 @@ func newHub(s *Server) *hub {
 	raw := make([]byte, 8)
 	rand.Read(raw)
 	h := &hub{s: s, start: hex.EncodeToString(raw), clients: map[*client]struct{}{}}
-	h.buffers.New = func() any { return &frameBuffer{} }
+	h.changes.New = func() any { return new([]live.Change) }
+	h.encoded.New = func() any { return new([]byte) }
 	h.upgrader = websocket.Upgrader{Subprotocols: []string{subprotocol}, CheckOrigin: s.originAllowed,
 		WriteBufferPool: &sync.Pool{}, HandshakeTimeout: headerTimeout}
 	return h

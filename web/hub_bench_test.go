@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"scada/acquisition/live"
 	"scada/acquisition/tag"
 )
 
@@ -26,13 +27,15 @@ func BenchmarkFrameOf10000Changes(b *testing.B) {
 	w := &writer{client: newClient(s.hub, nil, principal{})}
 	sub := &subscription{id: 1, ask: subMessage{Glob: "**"}}
 	sub.resolve(v)
-	n, buf := 0, &frameBuffer{}
+	var changes []live.Change
+	var encoded []byte
+	n := 0
 	for b.Loop() {
 		sub.cursor = 0
-		fr, _ := w.collect(sub, v, &buf.changes)
-		buf.encoded = appendFrame(buf.encoded[:0], fr)
+		fr, _ := w.collect(sub, v, &changes)
+		encoded = appendFrame(encoded[:0], fr)
 		n += len(fr.changes)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/value")
-	b.SetBytes(int64(len(buf.encoded)))
+	b.SetBytes(int64(len(encoded)))
 }

@@ -21,7 +21,8 @@ type subscription struct {
 	// Tags:
 	revision int // of the plant that tags holds ids of
 	tags     bitset
-	count    int // of tags
+	count    int  // of tags
+	whole    bool // all tags of the plant
 	period   time.Duration
 	cursor   uint64 // changes up to here were sent
 	snapshot bool   // until the first complete pass over the table
@@ -144,6 +145,7 @@ func (s *subscription) resolve(v view) {
 		}
 	}
 	s.count = s.tags.count()
+	s.whole = s.count == len(p.Tags)
 	s.cursor, s.snapshot, s.due = 0, true, time.Time{}
 	s.revision, s.announce = v.revision, answer
 }

@@ -243,23 +243,36 @@ func (w *writer) credit() bool {
 }
 
 // sendNext sends one frame of the subscription, if there is something to tell. The memory for it is shared by all sockets: it is needed
-// for moments only, and 500 clients with 10,000 tags each would hold 400 MB of it.
+// for moments only, and 500 clients with 10,000 tags each would hold 400 MB of it. The changes, most of it, go back before
+// the write, which lasts as long as a slow reader likes.
 func (w *writer) sendNext(s *subscription, v view) (told, ok bool) {
-	buf := w.h.buffers.Get().(*frameBuffer)
-	defer w.h.buffers.Put(buf)
-	f, told := w.collect(s, v, &buf.changes)
+	if s.whole && !w.json {
+		return w.sendShared(s, v)
+	}
+	changes := w.h.changes.Get().(*[]live.Change)
+	f, told := w.collect(s, v, changes)
+	return w.sendOwn(f, changes, told)
+}
+
+// sendOwn sends a frame made for this socket alone, and gives its changes back.
+func (w *writer) sendOwn(f frame, changes *[]live.Change, told bool) (bool, bool) {
 	if !told {
+		w.h.changes.Put(changes)
 		return false, true
 	}
-	return true, w.sendFrame(f, &buf.encoded)
+	encoded := w.h.encoded.Get().(*[]byte)
+	defer w.h.encoded.Put(encoded)
+	kind, texts := w.encode(f, encoded)
+	w.h.changes.Put(changes)
+	if texts != nil && !w.message(*texts) {
+		return true, false
+	}
+	return true, w.raw(kind, *encoded)
 }
 
 // collect takes what changed since the subscription's last frame into *buf. It returns false when that is nothing to tell.
 func (w *writer) collect(s *subscription, v view, buf *[]live.Change) (frame, bool) {
-	f := frame{kind: kindDelta, sub: s.id, epoch: v.epoch}
-	if s.snapshot {
-		f.kind = kindSnapshot
-	}
+	f := frame{kind: s.kind(), sub: s.id, epoch: v.epoch}
 	f.changes = (*buf)[:0]
 	for !f.more {
 		kept := len(f.changes)
@@ -304,26 +317,44 @@ func (f *frame) take(c *live.Change) bool {
 	return true
 }
 
-func (w *writer) sendFrame(f frame, encoded *[]byte) bool {
-	w.mu.Lock()
-	w.sent++
-	f.number = w.sent
-	w.mu.Unlock()
+// encode puts the frame into *buf and returns its kind, and what is to be said in text before it.
+func (w *writer) encode(f frame, buf *[]byte) (kind int, texts *textMessage) {
+	f.number = w.nextNumber(len(f.changes))
+	if w.json {
+		*buf = w.encodeJSON(f)
+		return websocket.TextMessage, nil
+	}
+	if list := f.texts(); len(list) > 0 {
+		texts = &textMessage{T: "text", ID: f.sub, Frame: f.number, Values: list}
+	}
+	*buf = appendFrame((*buf)[:0], f)
+	return websocket.BinaryMessage, texts
+}
+
+// nextNumber counts a frame of so many values and returns its number.
+func (w *writer) nextNumber(values int) uint32 {
 	m := w.h.s.metrics
 	m.frames.Inc()
-	m.values.Add(float64(len(f.changes)))
-	if w.json {
-		kind := "delta"
-		if f.kind == kindSnapshot {
-			kind = "snapshot"
-		}
-		return w.message(dataMessage{T: "data", ID: f.sub, Kind: kind, More: f.more, Frame: f.number, Seq: f.seq, Epoch: f.epoch, Time: f.at.UTC(), Values: f.rows()})
+	m.values.Add(float64(values))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sent++
+	return w.sent
+}
+
+func (w *writer) encodeJSON(f frame) []byte {
+	name := "delta"
+	if f.kind == kindSnapshot {
+		name = "snapshot"
 	}
-	if texts := f.texts(); len(texts) > 0 && !w.message(textMessage{T: "text", ID: f.sub, Frame: f.number, Values: texts}) {
-		return false
+	m := dataMessage{T: "data", ID: f.sub, Kind: name, More: f.more, Frame: f.number, Seq: f.seq, Epoch: f.epoch, Time: f.at.UTC(), Values: f.rows()}
+	data, err := json.Marshal(m)
+	if err != nil {
+		w.h.s.log.Error("values not sent", "error", err)
+		m.Values = [][4]any{} // the frame has its number and must be acknowledged
+		data, _ = json.Marshal(m)
 	}
-	*encoded = appendFrame((*encoded)[:0], f)
-	return w.raw(websocket.BinaryMessage, *encoded)
+	return data
 }
 
 func (w *writer) message(m any) bool {
@@ -340,12 +371,16 @@ func (w *writer) text(data []byte) bool { return w.raw(websocket.TextMessage, da
 // raw writes one message. A client that does not take it in time is given up.
 func (w *writer) raw(kind int, data []byte) bool {
 	w.conn.SetWriteDeadline(w.h.s.now().Add(stuckTime))
-	if err := w.conn.WriteMessage(kind, data); err != nil {
+	return w.written(len(data), w.conn.WriteMessage(kind, data))
+}
+
+func (w *writer) written(bytes int, err error) bool {
+	if err != nil {
 		w.end(&closeError{closeTooSlow, "did not read"})
 		w.finish()
 		return false
 	}
-	w.h.s.metrics.bytes.Add(float64(len(data)))
+	w.h.s.metrics.bytes.Add(float64(bytes))
 	return true
 }
 

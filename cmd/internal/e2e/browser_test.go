@@ -122,7 +122,7 @@ func TestOperatorsDay(t *testing.T) {
 		do   func(*testing.T, *rig, *uitest.Tab)
 	}{
 		{"write", writeATag}, {"alarm", workOffAnAlarm}, {"trend", zoomATrend}, {"silent device", seeADeviceFallSilent},
-		{"drill", drillThePair}, {"pictures", takePictures}, {"disconnected", refuseWhileDisconnected},
+		{"drill", drillThePair}, {"drawing", showADrawing}, {"pictures", takePictures}, {"disconnected", refuseWhileDisconnected},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.do(t, r, b) }) {
 			b.Shot("failed")
@@ -269,6 +269,20 @@ func drillThePair(t *testing.T, r *rig, b *uitest.Tab) {
 	b.Wait("a has the plant again", "scada.state().connected && !scada.state().stale && document.querySelector('[data-node=a] header strong').innerText === 'active'")
 	b.Shot("drill-record")
 	r.waitReady()
+}
+
+// showADrawing shows the drawing of a user that comes with the demo.
+func showADrawing(t *testing.T, r *rig, b *uitest.Tab) {
+	b.GoTo("mimic?picture=intake")
+	b.Wait("its values", `/\d/.test(document.querySelector('#drawn text[data-tag="intake/header/flow"]')?.textContent)`)
+	b.Wait("a pump that runs", "document.querySelector('#drawn circle.on')")
+	b.Shot("mimic-drawn")
+	if found := b.Axe(axePath); found != "" {
+		t.Errorf("a user's drawing: %s", found)
+	}
+	b.Click(`#drawn [data-tag="intake/pump1/running"]`)
+	b.Wait("its faceplate", "document.querySelector('dialog')?.innerText.includes('intake/pump1/running')")
+	b.Escape()
 }
 
 // takePictures shows every page in both colour schemes and both languages, and on a tablet, and has axe look at each.

@@ -99,6 +99,8 @@ test("what a node says is said in Chinese, with reasons within reasons", () => {
   assert.equal(said("zh", t, "planned switch to b begins: maintenance of a"), "开始切换到 b（计划切换）：maintenance of a");
   assert.equal(said("zh", t, "device writes are released: b answers as standby"), "设备写入已恢复：b 应答，角色为备用");
   assert.equal(said("zh", t, "the switch failed, taking the area back: b was not prepared within 2s"), "切换失败，收回主用：b 未能在 2s 内就绪");
+  assert.equal(said("zh", t, "active: no node is active and a is the designated primary"), "主用：无主用节点，a 为首选节点");
+  assert.equal(said("zh", t, "the stream is lost; detected in 0 ms, active in 1 ms, first values of every device in 434 ms, 0 slots missed, 0 duplicates (plc1 76 ms)"), "数据流中断；检测用时 0 ms，激活用时 1 ms，全部设备首个数值用时 434 ms，漏采 0 次，重复采集 0 次（plc1 76 ms）");
   assert.equal(said("zh", t, "something new"), "something new");
   assert.equal(said("en", t, "the node starts"), "the node starts");
 });

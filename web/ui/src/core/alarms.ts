@@ -21,6 +21,8 @@ export class AlarmBook {
   private byId = new Map<string, Alarm>();
   private seq = 0;
   private filling = false;
+  private sorted: Alarm[] = [];
+  private sortedAt = -1; // version: with thousands of alarms the page asks more often than they change
 
   /** reset begins or continues a fresh picture; more tells that further parts follow. */
   reset(alarms: readonly Alarm[], seq: number, begin: boolean, more: boolean): void {
@@ -49,16 +51,25 @@ export class AlarmBook {
   }
 
   /** list returns the alarms as an operator works them off: unacknowledged first, then by priority, then the newest. */
-  list(): Alarm[] {
-    return [...this.byId.values()].sort(compare);
+  list(): readonly Alarm[] {
+    if (this.sortedAt !== this.version) {
+      this.sorted = [...this.byId.values()].sort(compare);
+      this.sortedAt = this.version;
+    }
+    return this.sorted;
   }
 
   /** newestUnacked returns the newest unacknowledged alarms, at most n. */
   newestUnacked(n: number): Alarm[] {
-    return [...this.byId.values()]
-      .filter(isUnacked)
-      .sort((a, b) => when(b) - when(a) || a.id.localeCompare(b.id))
-      .slice(0, n);
+    const newest: Alarm[] = [];
+    for (const a of this.byId.values()) {
+      if (!isUnacked(a)) continue;
+      const at = newest.findIndex((b) => when(a) > when(b) || (when(a) === when(b) && a.id < b.id));
+      if (at >= 0) newest.splice(at, 0, a);
+      else if (newest.length < n) newest.push(a);
+      if (newest.length > n) newest.pop();
+    }
+    return newest;
   }
 
   /** counts is how many are unacknowledged, how many active, and how many of each priority wait. */

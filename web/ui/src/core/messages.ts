@@ -382,6 +382,7 @@ export const messages = {
   "kind.config": { en: "configuration", zh: "组态" },
   "kind.system": { en: "system", zh: "系统" },
   "event.role": { en: "role changed", zh: "主备变化" },
+  "event.switch-over": { en: "switched over", zh: "切换完成" },
   "event.switch": { en: "switch step", zh: "切换步骤" },
   "event.path": { en: "path", zh: "通道" },
   "event.peer": { en: "other node", zh: "对端节点" },

@@ -129,6 +129,8 @@ const sentences: readonly (readonly [en: string, zh: string])[] = [
   ["the other node is active", "另一节点为主用"],
   ["node {node} does not answer on any path", "节点 {node} 在所有通道上无应答"],
   ["from {address}", "来自 {address}"],
+  ["detected in {span1}, active in {span2}, first values of every device in {span3}, {n} slots missed, {m} duplicates ({rest})", "检测用时 {span1}，激活用时 {span2}，全部设备首个数值用时 {span3}，漏采 {n} 次，重复采集 {m} 次（{rest}）"],
+  ["{role}: {why}", "{role}：{why}"], // last: it fits whatever has a word and a colon in front
 ];
 
 interface Pattern {
@@ -140,7 +142,7 @@ interface Pattern {
 const escaped = (s: string): string => s.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
 // A name has no blank in it, or "every path refuses" would pass for a node; a reason has.
-const shape = (place: string): string => (place === "why" ? "(.+)" : place === "span" || place === "time" ? "([^:;]+?)" : "(\\S+?)");
+const shape = (place: string): string => (place === "why" || place === "rest" ? "(.+)" : place.startsWith("span") || place === "time" ? "([^:;]+?)" : "(\\S+?)");
 
 function pattern([en, zh]: readonly [string, string]): Pattern {
   const places = [...en.matchAll(/\{(\w+)\}/g)].map((m) => m[1]!);

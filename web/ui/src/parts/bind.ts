@@ -21,6 +21,7 @@ const svgns = "http://www.w3.org/2000/svg";
 export class Binding {
   private bound: Bound[] = [];
   private marks: { element: SVGElement; prefix: string }[] = [];
+  private marked = -1; // version of the alarms that are marked
 
   constructor(root: Element) {
     for (const element of root.querySelectorAll<SVGElement>("[data-tag]")) {
@@ -39,6 +40,8 @@ export class Binding {
 
   /** alarms marks the most urgent open alarm of each prefix. */
   alarms(): void {
+    if (this.marked === client.alarms.version) return; // values change twenty times a second, alarms hardly ever
+    this.marked = client.alarms.version;
     const open = client.alarms.list().filter((a) => !isOverlaid(a));
     for (const m of this.marks) {
       const worst = open.filter((a) => a.tag.startsWith(m.prefix)).reduce<Alarm | undefined>((w, a) => (w && w.priority <= a.priority ? w : a), undefined);

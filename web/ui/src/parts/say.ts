@@ -5,9 +5,9 @@ import { word } from "../core/i18n";
 import { said } from "../core/sentences";
 import { settings } from "./context";
 
-/** say translates a sentence of a node, such as a reason. */
+/** say translates a sentence of a node, such as a reason; times in it lose the digits nobody reads. */
 export function say(text: string | undefined): string {
-  return said(settings.lang, settings.t, text);
+  return said(settings.lang, settings.t, text?.replace(/\b\d+\.\d{3,}(?=m?s\b)/g, (n) => String(Number(Number(n).toPrecision(3)))));
 }
 
 /** failureText is a refused or failed request as a sentence: the meaning of its code, then what the server says of it. */
