@@ -67,8 +67,8 @@ func TestFlippedBitIsFoundAndHealedFromThePeer(t *testing.T) {
 	if len(p.Damaged) != 1 || p.Damaged[0].File != "p/"+file || p.Damaged[0].Tag != "t05" || len(p.Samples) == 0 || len(p.Samples) >= 600 {
 		t.Fatalf("%d samples, damage %v", len(p.Samples), p.Damaged)
 	}
-	if err := s.Health(); err == nil {
-		t.Error("health says nothing")
+	if n, _ := s.Damaged(); n != 1 || s.Health() != nil {
+		t.Errorf("%d damaged blocks, health %v", n, s.Health())
 	}
 	for _, d := range defs {
 		if got := raw(t, s, d.Name); d.Name != "t05" && (len(got.Samples) != 600 || len(got.Damaged) != 0) {
