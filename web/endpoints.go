@@ -179,7 +179,7 @@ func (s *Server) getKPI(c *call) (any, error) {
 }
 
 func (s *Server) getJournal(c *call) (any, error) {
-	q := api.JournalQuery{Kind: c.query("kind"), Area: c.query("area"), Source: c.query("source"), User: c.query("user"),
+	q := api.JournalQuery{Kind: c.query("kind"), Category: c.query("category"), Area: c.query("area"), Source: c.query("source"), User: c.query("user"),
 		Text: c.query("text"), Cursor: c.query("cursor")}
 	var err error
 	if q.From, err = c.instant("from", s.now()); err != nil {

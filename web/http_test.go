@@ -25,7 +25,7 @@ var changingRoutes = map[string]Role{
 	"DELETE /api/v1/session": Viewer, "POST /api/v1/ticket": Viewer, "POST /api/v1/tags/{name...}": Operator,
 	"POST /api/v1/role/switch": Admin, "POST /api/v1/role/take": Admin, "POST /api/v1/role/release": Admin, "POST /api/v1/role/drill": Admin, "POST /api/v1/role/maintenance": Admin,
 	"POST /api/v1/alarms/ack": Operator, "POST /api/v1/alarms/reset": Operator, "POST /api/v1/alarms/shelve": Operator, "POST /api/v1/alarms/unshelve": Operator,
-	"POST /api/v1/alarms/comment": Operator, "POST /api/v1/alarms/oos": Engineer, "POST /api/v1/alarms/rts": Engineer,
+	"POST /api/v1/alarms/comment": Operator, "POST /api/v1/alarms/preview": Operator, "POST /api/v1/alarms/oos": Engineer, "POST /api/v1/alarms/rts": Engineer,
 }
 
 // TestEveryRouteIsGuarded asks every route as nobody and as a user of the role just below the one it needs.

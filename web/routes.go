@@ -148,7 +148,7 @@ func alarmRoutes() []route {
 }
 
 func recordRoutes() []route {
-	journal := []param{{"kind", ""}, {"area", ""}, {"source", "condition, tag, device or user"}, {"user", ""}, {"text", "part of the message"}}
+	journal := []param{{"kind", ""}, {"category", "alarm, operation, login, workstation or application"}, {"area", ""}, {"source", "condition, tag, device or user"}, {"user", ""}, {"text", "part of the message"}}
 	history := []param{{"tag", "name; up to 64 of them"}, {"aggregate", "OPC UA name such as Average"}, {"step", "interval of the aggregate: 1m"},
 		{"points", "about so many samples a tag, extremes kept"}}
 	return []route{

@@ -20,7 +20,40 @@ const (
 	ClassRole    Class = "role"    // the pair: roles, links, switch-overs
 	ClassConfig  Class = "config"  // configuration and application deployments
 	ClassSystem  Class = "system"  // devices, disks, clocks
+	ClassStation Class = "station" // a node starts or stops
 )
+
+// Category is how control rooms sort what is not an alarm by itself: what people did, who came and went, which stations
+// ran, and what the applications and the system did.
+type Category string
+
+// The categories.
+const (
+	CategoryAlarm       Category = "alarm"       // the process, without anybody's doing
+	CategoryOperation   Category = "operation"   // writes, acknowledgements, shelvings, orders of people
+	CategoryLogin       Category = "login"       // log-in, log-out, refused log-in
+	CategoryWorkstation Category = "workstation" // nodes that start and stop
+	CategoryApplication Category = "application" // applications, roles and devices by themselves
+)
+
+// Categories are all of them.
+var Categories = []Category{CategoryAlarm, CategoryOperation, CategoryLogin, CategoryWorkstation, CategoryApplication}
+
+// Category returns the category of the entry.
+func (e *Entry) Category() Category {
+	person := e.User != "" && e.User != alarms.System
+	switch {
+	case e.Class == ClassSession:
+		return CategoryLogin
+	case e.Class == ClassStation:
+		return CategoryWorkstation
+	case e.Class == ClassWrite || person:
+		return CategoryOperation
+	case e.Class == ClassAlarm:
+		return CategoryAlarm
+	}
+	return CategoryApplication
+}
 
 // Entry is one record. Strings are at most [alarms.MaxText] bytes.
 type Entry struct {
@@ -51,6 +84,7 @@ func (e Entry) At() time.Time { return time.Unix(0, e.Time).UTC() }
 type Query struct {
 	From, To   int64 // From <= time < To; UTC nanoseconds, To 0 is no end
 	Class      Class
+	Category   Category
 	Kind       string
 	Area       string
 	Source     string // condition, tag, device, user or node

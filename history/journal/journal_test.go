@@ -468,3 +468,33 @@ func BenchmarkAppend1000(b *testing.B) {
 		}
 	}
 }
+
+// TestCategories: the classes of a control room's journal, by who or what is behind an entry.
+func TestCategories(t *testing.T) {
+	j := fresh(t)
+	want := map[journal.Category]int{}
+	for i, c := range []struct {
+		class journal.Class
+		user  string
+		want  journal.Category
+	}{
+		{journal.ClassAlarm, "", journal.CategoryAlarm}, {journal.ClassAlarm, alarms.System, journal.CategoryAlarm}, {journal.ClassAlarm, "olga", journal.CategoryOperation}, {journal.ClassWrite, "app:dosing", journal.CategoryOperation},
+		{journal.ClassWrite, "", journal.CategoryOperation}, {journal.ClassSession, "olga", journal.CategoryLogin}, {journal.ClassStation, alarms.System, journal.CategoryWorkstation}, {journal.ClassRole, alarms.System, journal.CategoryApplication},
+		{journal.ClassRole, "olga", journal.CategoryOperation}, {journal.ClassConfig, "", journal.CategoryApplication}, {journal.ClassSystem, alarms.System, journal.CategoryApplication},
+	} {
+		e := journal.Entry{Key: alarms.Key{byte(i + 1)}, Time: int64(i + 1), Class: c.class, User: c.user, Kind: "x"}
+		if got := e.Category(); got != c.want {
+			t.Errorf("%s by %q is %s, want %s", c.class, c.user, got, c.want)
+		}
+		want[c.want]++
+		if err := j.Append(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range journal.Categories {
+		page, err := j.Query(journal.Query{Category: c})
+		if err != nil || len(page.Entries) != want[c] {
+			t.Errorf("%d entries of %s, want %d, %v", len(page.Entries), c, want[c], err)
+		}
+	}
+}

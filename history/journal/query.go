@@ -145,7 +145,7 @@ func (m *matcher) within(place []byte) bool {
 
 func (m *matcher) matches(e *Entry) bool {
 	q := &m.q
-	return (q.Class == "" || q.Class == e.Class) && equal(q.Kind, e.Kind) && equal(q.Area, e.Area) && equal(q.Source, e.Source) &&
+	return (q.Class == "" || q.Class == e.Class) && (q.Category == "" || q.Category == e.Category()) && equal(q.Kind, e.Kind) && equal(q.Area, e.Area) && equal(q.Source, e.Source) &&
 		equal(q.Tag, e.Tag) && equal(q.User, e.User) &&
 		(m.text == "" || strings.Contains(strings.ToLower(e.Message), m.text) || strings.Contains(strings.ToLower(e.Source), m.text))
 }

@@ -114,7 +114,7 @@ func (c *Client) KPI(ctx context.Context, from, to time.Time) (KPI, error) {
 // Journal returns a page of the journal, newest first.
 func (c *Client) Journal(ctx context.Context, q JournalQuery) (Journal, error) {
 	var out Journal
-	v := values("from", stamp(q.From), "to", stamp(q.To), "kind", q.Kind, "area", q.Area, "source", q.Source, "user", q.User,
+	v := values("from", stamp(q.From), "to", stamp(q.To), "kind", q.Kind, "category", q.Category, "area", q.Area, "source", q.Source, "user", q.User,
 		"text", q.Text, "limit", count(q.Limit), "cursor", q.Cursor)
 	return out, c.get(ctx, "/journal", v, &out)
 }

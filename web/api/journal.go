@@ -4,21 +4,23 @@ import "time"
 
 // JournalEntry is one record of the journal: an alarm transition, an operator's action, or an event of the system.
 type JournalEntry struct {
-	ID      string    `json:"id"` // the same on both nodes
-	Time    time.Time `json:"time"`
-	Kind    string    `json:"kind"` // alarm, write, session, role, config, system
-	Event   string    `json:"event"`
-	Area    string    `json:"area,omitempty"`
-	Source  string    `json:"source,omitempty"` // the condition, tag, device or user it is about
-	User    string    `json:"user,omitempty"`
-	Node    string    `json:"node,omitempty"`
-	Epoch   uint64    `json:"epoch,omitempty"`
-	State   string    `json:"state,omitempty"`
-	Level   string    `json:"level,omitempty"`
-	Old     string    `json:"old,omitempty"`
-	New     string    `json:"new,omitempty"`
-	Result  string    `json:"result,omitempty"`
-	Message string    `json:"message,omitempty"`
+	ID   string    `json:"id"` // the same on both nodes
+	Time time.Time `json:"time"`
+	Kind string    `json:"kind"` // alarm, write, session, role, config, system, station
+	// Category is alarm, operation, login, workstation or application: who or what is behind it.
+	Category string `json:"category,omitempty"`
+	Event    string `json:"event"`
+	Area     string `json:"area,omitempty"`
+	Source   string `json:"source,omitempty"` // the condition, tag, device or user it is about
+	User     string `json:"user,omitempty"`
+	Node     string `json:"node,omitempty"`
+	Epoch    uint64 `json:"epoch,omitempty"`
+	State    string `json:"state,omitempty"`
+	Level    string `json:"level,omitempty"`
+	Old      string `json:"old,omitempty"`
+	New      string `json:"new,omitempty"`
+	Result   string `json:"result,omitempty"`
+	Message  string `json:"message,omitempty"`
 
 	// Of an alarm: which activation, how urgent (1 is the most), whether operators were told, and the engine's note
 	// (fork: recorded by the losing side of a split brain; merged, adopted, dup_of…: what came of it).
@@ -38,6 +40,7 @@ type Journal struct {
 type JournalQuery struct {
 	From, To time.Time // zero: unbounded
 	Kind     string
+	Category string // alarm, operation, login, workstation, application
 	Area     string
 	Source   string
 	User     string

@@ -190,8 +190,11 @@ func (b backend) JournalFeed() *web.Feed[api.JournalEntry] { return b.entryFeed 
 
 // Journal implements [web.Backend].
 func (b backend) Journal(_ context.Context, q api.JournalQuery) (api.Journal, error) {
+	if c := journal.Category(q.Category); c != "" && !slices.Contains(journal.Categories, c) {
+		return api.Journal{}, api.NewProblem(api.CodeBadRequest, "no category is named %q", q.Category)
+	}
 	page, err := b.journal.Query(journal.Query{
-		From: nanosOf(q.From), To: nanosOf(q.To), Class: journal.Class(q.Kind), Area: q.Area, Source: q.Source, User: q.User, Text: q.Text,
+		From: nanosOf(q.From), To: nanosOf(q.To), Class: journal.Class(q.Kind), Category: journal.Category(q.Category), Area: q.Area, Source: q.Source, User: q.User, Text: q.Text,
 		Descending: true, Limit: q.Limit, Cursor: q.Cursor,
 	})
 	if err != nil {

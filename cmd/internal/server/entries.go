@@ -69,7 +69,7 @@ func (s *Server) newEntry(class journal.Class, kind, area, source, user, message
 
 func entryJSON(e journal.Entry) api.JournalEntry {
 	j := api.JournalEntry{
-		ID: e.Key.String(), Time: e.At(), Kind: string(e.Class), Event: e.Kind, Area: e.Area, Source: e.Source, User: e.User,
+		ID: e.Key.String(), Time: e.At(), Kind: string(e.Class), Category: string(e.Category()), Event: e.Kind, Area: e.Area, Source: e.Source, User: e.User,
 		Node: e.Node, Epoch: e.Epoch, Old: e.Old, New: e.New, Result: e.Result, Message: e.Message,
 	}
 	if e.Alarm != nil {
@@ -145,3 +145,8 @@ func valueJSON(v tag.Value) any {
 }
 
 func stateName(n int) string { return alarms.State(n).String() }
+
+// station journals that this node comes or goes.
+func (s *Server) station(what string) {
+	s.areas[s.areaNames[0]].record(s.newEntry(journal.ClassStation, what, "", s.nodeName, alarms.System, s.version))
+}

@@ -487,6 +487,7 @@ func (s *Server) start(opts Options, node config.Node) error {
 		s.spawn("opc ua server", func(ctx context.Context) error { return ua.Serve(ctx, l) })
 	}
 	s.spawn("web", s.web.Run)
+	s.station("node-started")
 	return nil
 }
 
@@ -498,6 +499,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-s.ctx.Done():
 		cause = context.Cause(s.ctx)
 	}
+	s.station("node-stopped")
 	return errors.Join(cause, s.stop())
 }
 

@@ -1,0 +1,324 @@
+//go:build e2e
+
+package opcua
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	client "scada/acquisition/opcua"
+	"scada/acquisition/tag"
+)
+
+var freeze = flag.Duration("freeze", 5*time.Second, "how long the device is frozen; by hand 20s")
+
+// What is promised, and what a loaded machine, on which node takes seconds over ten thousand items, is given beside it.
+const (
+	foundWithin     = 3 * time.Second // a device that is frozen or gone is marked
+	recoveredWithin = time.Second     // after the device is there again, its values are good, and fresh with the next change
+	grace           = 10 * time.Second
+)
+
+// device is a node-opcua server in a process of its own.
+type device struct {
+	t     *testing.T
+	port  int
+	pki   string
+	items int
+	every time.Duration
+	cmd   *exec.Cmd
+	read  chan struct{}
+}
+
+func newDevice(t *testing.T, items int, every time.Duration) *device {
+	t.Helper()
+	if _, err := os.Stat("server/node_modules/node-opcua-server"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("node-opcua-server is missing, and CI=true")
+		}
+		t.Skip("node-opcua-server is not installed (make e2e installs it)")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	d := &device{t: t, port: l.Addr().(*net.TCPAddr).Port, pki: t.TempDir(), items: items, every: every}
+	t.Cleanup(d.kill)
+	return d
+}
+
+// start waits until it listens: node takes seconds to load its address space.
+func (d *device) start() {
+	d.t.Helper()
+	d.cmd = exec.Command("node", "device.mjs", strconv.Itoa(d.port), d.pki, strconv.Itoa(d.items), strconv.Itoa(int(d.every.Milliseconds())))
+	d.cmd.Dir = "server"
+	out, err := d.cmd.StdoutPipe()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.cmd.Stderr = d.cmd.Stdout
+	if err := d.cmd.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	ready := make(chan struct{})
+	d.read = make(chan struct{})
+	go func() {
+		defer close(d.read)
+		lines := bufio.NewScanner(io.LimitReader(out, 1<<20))
+		said := ""
+		for first := true; lines.Scan(); {
+			if said += lines.Text() + "\n"; lines.Text() == "ready" && first {
+				first = false
+				close(ready)
+			}
+		}
+		if d.t.Failed() {
+			fmt.Fprintf(os.Stderr, "the device said:\n%s", said)
+		}
+	}()
+	select {
+	case <-ready:
+	case <-d.read:
+		d.t.Fatal("the device ended")
+	case <-time.After(120 * time.Second):
+		d.t.Fatal("the device did not start")
+	}
+}
+
+func (d *device) signal(s os.Signal) {
+	d.t.Helper()
+	if err := d.cmd.Process.Signal(s); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *device) kill() {
+	if d.cmd == nil {
+		return
+	}
+	_ = d.cmd.Process.Kill() // it may be frozen
+	<-d.read
+	_ = d.cmd.Wait() // killed
+	d.cmd = nil
+}
+
+// sink keeps the last sample of each tag.
+type sink struct {
+	mu   sync.Mutex
+	last map[tag.ID]tag.Sample
+}
+
+func (s *sink) Publish(batch []tag.Update) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, u := range batch {
+		s.last[u.Tag] = u.Sample
+	}
+}
+
+func (s *sink) Settled(string, time.Time, error) {}
+
+// fresh counts the tags whose value is good and was made after the instant.
+func (s *sink) fresh(after time.Time) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range s.last {
+		if x.Quality.IsGood() && x.Value.Number() >= float64(after.UnixMilli()) {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *sink) good() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range s.last {
+		if x.Quality.IsGood() {
+			n++
+		}
+	}
+	return n
+}
+
+// rig is our client at a device.
+type rig struct {
+	t *testing.T
+	*device
+	sink   *sink
+	source *client.Source
+}
+
+func newRig(t *testing.T, d *device, dial func(context.Context, string, string) (net.Conn, error), change func(*client.Device, *client.Options)) *rig {
+	t.Helper()
+	cfg := client.Device{Name: "mixer", Endpoint: fmt.Sprintf("opc.tcp://127.0.0.1:%d", d.port), Timeout: 2 * time.Second}
+	for i := range d.items {
+		cfg.Tags = append(cfg.Tags, tag.Definition{ID: tag.ID(i), Name: fmt.Sprint("v", i), Address: fmt.Sprintf("ns=1;s=v%d", i), Type: tag.TypeFloat64, ScanPeriod: d.every})
+	}
+	o := client.Options{Dial: dial}
+	if change != nil {
+		change(&cfg, &o)
+	}
+	source, err := client.New(cfg, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, device: d, sink: &sink{last: map[tag.ID]tag.Sample{}}, source: source}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- source.Run(ctx, r.sink) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// allFresh waits until every value is good and newer than now, and returns how long that took.
+func (r *rig) allFresh(limit time.Duration) time.Duration {
+	r.t.Helper()
+	began := time.Now()
+	for time.Since(began) < limit {
+		if r.sink.fresh(began) == r.items {
+			return time.Since(began)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	r.t.Fatalf("after %v %d of %d values are good and fresh; %+v", limit, r.sink.fresh(began), r.items, r.source.Status()[0])
+	return 0
+}
+
+// noneGood waits until no value is good.
+func (r *rig) noneGood(limit time.Duration) time.Duration {
+	r.t.Helper()
+	began := time.Now()
+	for time.Since(began) < limit {
+		if r.sink.good() == 0 {
+			return time.Since(began)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	r.t.Fatalf("after %v %d of %d values are still good", limit, r.sink.good(), r.items)
+	return 0
+}
+
+// connections opens connections that can be cut.
+type connections struct {
+	mu   sync.Mutex
+	open []net.Conn
+}
+
+func (c *connections) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err == nil {
+		c.mu.Lock()
+		c.open = append(c.open, conn)
+		c.mu.Unlock()
+	}
+	return conn, err
+}
+
+// drop resets every connection.
+func (c *connections) drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.open {
+		if t, ok := conn.(*net.TCPConn); ok {
+			_ = t.SetLinger(0) // it may be closed already
+		}
+		_ = conn.Close() // as above
+	}
+	c.open = nil
+}
+
+// TestForeignDevice: a device of another maker, with a hundred items and with ten thousand, whose connection is dropped,
+// which is frozen, and which is restarted: each is found and got over, and nothing is silently dead afterwards.
+func TestForeignDevice(t *testing.T) {
+	for _, c := range []struct {
+		items int
+		every time.Duration
+	}{{100, 100 * time.Millisecond}, {10_000, time.Second}} {
+		t.Run(fmt.Sprintf("%d items", c.items), func(t *testing.T) {
+			d := newDevice(t, c.items, c.every)
+			d.start()
+			var conns connections
+			r := newRig(t, d, conns.dial, nil)
+			within := recoveredWithin + c.every + grace
+			t.Logf("first values of all after %v", r.allFresh(60*time.Second))
+			for range 3 {
+				conns.drop()
+				t.Logf("connection dropped: all good and fresh after %v", r.allFresh(within))
+			}
+			d.signal(syscall.SIGSTOP)
+			found := r.noneGood(foundWithin + grace)
+			time.Sleep(*freeze - found)
+			d.signal(syscall.SIGCONT)
+			t.Logf("frozen for %v: found after %v, all good and fresh %v after its return", *freeze, found, r.allFresh(within))
+			d.kill()
+			found = r.noneGood(foundWithin + grace)
+			d.start()
+			t.Logf("restarted: found after %v, all good and fresh %v after its return", found, r.allFresh(within))
+			for range 3 {
+				r.allFresh(within)
+			}
+			t.Logf("%d reconnections", r.source.Status()[0].Counters.Reconnects)
+		})
+	}
+}
+
+// TestForeignDeviceChangesItsCertificate: a device that comes back with another certificate is refused until somebody
+// trusts it, and then read again.
+func TestForeignDeviceChangesItsCertificate(t *testing.T) {
+	d := newDevice(t, 100, 100*time.Millisecond)
+	d.start()
+	trust := t.TempDir()
+	id, err := client.LoadOrCreateIdentity(t.TempDir(), "urn:scada:test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, d, nil, func(cfg *client.Device, o *client.Options) {
+		cfg.Security, o.Identity, o.TrustDir = "Basic256Sha256", id, trust
+	})
+	accept := func() {
+		t.Helper()
+		var rejected []string
+		for range 600 { // 30 s
+			if rejected, _ = filepath.Glob(filepath.Join(trust, "rejected", "*.der")); len(rejected) > 0 {
+				break
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		if len(rejected) != 1 || r.sink.good() > 0 {
+			t.Fatalf("rejected certificates %v, %d values good", rejected, r.sink.good())
+		}
+		if err := os.MkdirAll(filepath.Join(trust, "trusted"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(rejected[0], filepath.Join(trust, "trusted", filepath.Base(rejected[0]))); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("trusted: all good and fresh after %v", r.allFresh(recoveredWithin+grace))
+	}
+	accept()
+	d.kill()
+	r.noneGood(foundWithin + grace)
+	d.pki = t.TempDir()
+	d.start()
+	time.Sleep(2 * time.Second)
+	accept()
+}

@@ -1,0 +1,45 @@
+// An OPC UA device that shares no code with this project: folder Plant with variables v0 … v(n-1), all of which hold the
+// time of their last change in milliseconds since 1970, so that whoever reads them sees how old they are.
+//
+//   node device.mjs PORT PKI-FOLDER VARIABLES EVERY-MS
+//
+// It prints "ready" when it listens. Its certificate is made in the folder when it has none.
+
+import { createRequire } from "node:module";
+
+const require = createRequire(import.meta.url);
+const { OPCUACertificateManager } = require("node-opcua-certificate-manager");
+const { nodesets } = require("node-opcua-nodesets");
+const { OPCUAServer } = require("node-opcua-server");
+const { DataType } = require("node-opcua-variant");
+
+const [port, pki, count, every] = process.argv.slice(2);
+const certificates = new OPCUACertificateManager({ rootFolder: pki, automaticallyAcceptUnknownCertificate: true });
+const server = new OPCUAServer({
+  port: Number(port),
+  host: "127.0.0.1",
+  hostname: "127.0.0.1",
+  nodeset_filename: [nodesets.standard],
+  allowAnonymous: true,
+  serverCertificateManager: certificates,
+  userCertificateManager: certificates,
+  serverInfo: { applicationUri: "urn:other:device" },
+  serverCapabilities: { maxSessions: 20 },
+  capabilitiesForMDNS: [],
+});
+await server.initialize();
+const space = server.engine.addressSpace.getOwnNamespace();
+const plant = space.addFolder(server.engine.addressSpace.rootFolder.objects, { browseName: "Plant" });
+const variables = [];
+for (let i = 0; i < Number(count); i++) {
+  variables.push(space.addVariable({
+    componentOf: plant, browseName: `v${i}`, nodeId: `s=v${i}`, dataType: "Double", minimumSamplingInterval: 50,
+    value: { dataType: DataType.Double, value: Date.now() },
+  }));
+}
+setInterval(() => {
+  const now = Date.now();
+  for (const v of variables) v.setValueFromSource({ dataType: DataType.Double, value: now });
+}, Number(every));
+await server.start();
+console.log("ready");
