@@ -16,6 +16,7 @@ FIRST ?= $(shell date +%s)000
 T ?= 20s
 N ?= 30
 WEBT ?= 20s
+FUXA_VERSION := 1.3.4
 UI_SOURCES := $(shell find web/ui -path web/ui/node_modules -prune -o -path web/ui/dist -prune -o -type f -print)
 
 .PHONY: bench-web need build ui run check lint unit sim mutants fuzz e2e campaign campaign-alarms bench bench-history bench-modbus soak test clean apt
@@ -84,7 +85,11 @@ cmd/internal/e2e/nodeopcua/node_modules/.stamp: cmd/internal/e2e/nodeopcua/packa
 	cd cmd/internal/e2e/nodeopcua && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
-e2e: build apt cmd/internal/e2e/nodeopcua/node_modules/.stamp
+cmd/internal/e2e/opcua/server/node_modules/.stamp: cmd/internal/e2e/opcua/server/package-lock.json | need
+	cd cmd/internal/e2e/opcua/server && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+e2e: build apt cmd/internal/e2e/nodeopcua/node_modules/.stamp cmd/internal/e2e/opcua/server/node_modules/.stamp
 	go test -count=1 -timeout 20m -tags e2e ./cmd/internal/e2e/... -v
 
 # The end-to-end tests that mostly wait: link certificates renewed, a field network lost, a virtual address left behind.
@@ -111,10 +116,16 @@ acquisition/modbus/testdata/peers/node_modules/.stamp: acquisition/modbus/testda
 bench-modbus: need apt acquisition/modbus/testdata/peers/node_modules/.stamp
 	go test -count=1 ./acquisition/modbus -run 'TestTable$$' -table -v
 
-# What the dashboard costs: the server with hundreds of sockets, the page in Chromium, and a large plant.
-bench-web: need ui apt
+# FUXA is the anchor of the dashboard's figures. It is compiled by its own install scripts, which takes minutes.
+.tools/fuxa/node_modules/.stamp: | need
+	mkdir -p .tools/fuxa
+	cd .tools/fuxa && npm install --no-audit --no-fund --loglevel=error @frangoteam/fuxa@$(FUXA_VERSION)
+	touch $@
+
+# What the dashboard costs: the server with hundreds of sockets, the page in Chromium, a large plant, and the page of FUXA beside it.
+bench-web: need ui apt .tools/fuxa/node_modules/.stamp
 	go test -count=1 -timeout 30m ./web -run TestSocketLoad -v -load $(WEBT)
-	go test -count=1 -timeout 30m ./web/ui -run TestFigures -v -figures $(WEBT)
+	go test -count=1 -timeout 30m ./web/ui -run 'TestFigures|TestPeer' -v -figures $(WEBT) -peer $(CURDIR)/.tools/fuxa
 
 bench: need bench-history bench-modbus
 	go test -run '^$$' -bench . -benchmem ./acquisition/... ./alarms/... ./history/... ./redundancy/... ./web/...
@@ -138,5 +149,5 @@ test: check unit sim
 	$(MAKE) e2e
 
 clean:
-	rm -rf bin run .tools web/ui/node_modules cmd/internal/e2e/nodeopcua/node_modules acquisition/modbus/testdata/peers/node_modules
+	rm -rf bin run .tools web/ui/node_modules cmd/internal/e2e/nodeopcua/node_modules acquisition/modbus/testdata/peers/node_modules cmd/internal/e2e/opcua/server/node_modules
 	find web/ui/dist -mindepth 1 ! -name .gitkeep -delete

@@ -94,7 +94,7 @@ func (b *Tab) Check() {
 func (b *Tab) Do(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	if err := chromedp.Do(b.Ctx, actions...); err != nil {
-		b.picture("failed")
+		_ = b.picture("failed") // the failure itself says more
 		b.t.Fatal(err)
 	}
 }
@@ -143,7 +143,7 @@ func (b *Tab) WaitFor(what, expression string, limit time.Duration) time.Duratio
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	b.picture("failed")
+	_ = b.picture("failed") // the failure itself says more
 	state := Eval[string](b, "(window.scada ? JSON.stringify(scada.state()) : '') + document.body.innerText.slice(0, 600)")
 	b.t.Fatalf("%s: not within %v; the page says %s", what, limit, state)
 	return 0
