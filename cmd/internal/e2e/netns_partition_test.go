@@ -5,6 +5,7 @@ package e2e
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"hash/maphash"
@@ -41,13 +42,10 @@ func TestPartition(t *testing.T) {
 	time.Sleep(3 * time.Second) // the last alarms are in both journals
 	apart := time.Now()
 	before := map[string]*records{"a": r.records("a", cut, apart), "b": r.records("b", cut, apart)}
+	began := time.Now()
 	r.lab.must(r.lab.cable(active, true, lan, ded))
-	kept, _, err := r.settled(5 * time.Minute)
-	if err != nil {
-		t.Fatal(err)
-	}
-	healed := time.Since(apart)
-	time.Sleep(3 * time.Second) // what the healing itself has to say is on both nodes
+	kept := r.healed(began)
+	healed := time.Since(began) - quiet
 	after := map[string]*records{"a": r.records("a", cut, apart), "b": r.records("b", cut, apart)}
 	for _, node := range []string{"a", "b"} {
 		for side, had := range before {
@@ -67,6 +65,34 @@ func TestPartition(t *testing.T) {
 			t.Errorf("no operator did anything on %s: it proves nothing", node)
 		}
 	}
+}
+
+// quiet is how long the pair must have been whole: a node says that it is ready from what it found out up to a second ago,
+// and roles may move once more while half an hour of samples is being copied.
+const quiet = 5 * time.Second
+
+// healed waits until the pair has been whole for a while and nothing is left to be copied, and returns the active node.
+func (r *labRig) healed(since time.Time) string {
+	r.t.Helper()
+	whole, kept := time.Time{}, ""
+	for time.Since(since) < 10*time.Minute {
+		active, _, err := r.agreed()
+		if err == nil {
+			n, _, selfErr := r.self(other(active)) // it is the standby that compares
+			if selfErr != nil || n.Backfill.Remaining > 0 || n.Backfill.VerifiedAt == nil || n.Backfill.VerifiedAt.Before(since) {
+				err = errors.Join(selfErr, errNotSeen)
+			}
+		}
+		switch {
+		case err != nil || active != kept:
+			whole, kept = time.Now(), active
+		case time.Since(whole) > quiet:
+			return kept
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	r.t.Fatal("the pair did not become whole again")
+	return ""
 }
 
 // operate acknowledges, comments and shelves on both nodes, as either sees the alarms, until a moment, and returns how

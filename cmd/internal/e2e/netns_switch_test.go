@@ -118,7 +118,10 @@ func (r *labRig) fastCounters() (names []string) {
 func (r *labRig) move(kind string, tags []string, order func() error) (m moved) {
 	r.t.Helper()
 	began := time.Now()
-	r.lab.must(order())
+	r.eventually(10*time.Second, "the order of a "+kind, func() error { // refused while a node is not ready
+		began = time.Now()
+		return order()
+	})
 	r.eventually(30*time.Second, "the record of the "+kind, func() error {
 		p, err := r.role("a")
 		if err != nil {
