@@ -22,7 +22,12 @@ import (
 	"scada/acquisition/tag"
 )
 
-var freeze = flag.Duration("freeze", 5*time.Second, "how long the device is frozen; by hand 20s")
+// make soak asks for ten thousand items and twenty seconds.
+var (
+	items  = flag.Int("items", 100, "of the device")
+	every  = flag.Duration("every", 100*time.Millisecond, "how often each item changes")
+	freeze = flag.Duration("freeze", 5*time.Second, "how long the device is frozen")
+)
 
 // What is promised, and what a loaded machine, on which node takes seconds over ten thousand items, is given beside it.
 const (
@@ -246,39 +251,32 @@ func (c *connections) drop() {
 	c.open = nil
 }
 
-// TestForeignDevice: a device of another maker, with a hundred items and with ten thousand, whose connection is dropped,
-// which is frozen, and which is restarted: each is found and got over, and nothing is silently dead afterwards.
+// TestForeignDevice: a device of another maker, whose connection is dropped, which is frozen, and which is restarted: each
+// is found and got over, and nothing is silently dead afterwards.
 func TestForeignDevice(t *testing.T) {
-	for _, c := range []struct {
-		items int
-		every time.Duration
-	}{{100, 100 * time.Millisecond}, {10_000, time.Second}} {
-		t.Run(fmt.Sprintf("%d items", c.items), func(t *testing.T) {
-			d := newDevice(t, c.items, c.every)
-			d.start()
-			var conns connections
-			r := newRig(t, d, conns.dial, nil)
-			within := recoveredWithin + c.every + grace
-			t.Logf("first values of all after %v", r.allFresh(60*time.Second))
-			for range 3 {
-				conns.drop()
-				t.Logf("connection dropped: all good and fresh after %v", r.allFresh(within))
-			}
-			d.signal(syscall.SIGSTOP)
-			found := r.noneGood(foundWithin + grace)
-			time.Sleep(*freeze - found)
-			d.signal(syscall.SIGCONT)
-			t.Logf("frozen for %v: found after %v, all good and fresh %v after its return", *freeze, found, r.allFresh(within))
-			d.kill()
-			found = r.noneGood(foundWithin + grace)
-			d.start()
-			t.Logf("restarted: found after %v, all good and fresh %v after its return", found, r.allFresh(within))
-			for range 3 {
-				r.allFresh(within)
-			}
-			t.Logf("%d reconnections", r.source.Status()[0].Counters.Reconnects)
-		})
+	d := newDevice(t, *items, *every)
+	d.start()
+	var conns connections
+	r := newRig(t, d, conns.dial, nil)
+	within := recoveredWithin + *every + grace
+	t.Logf("first values of all after %v", r.allFresh(60*time.Second))
+	for range 3 {
+		conns.drop()
+		t.Logf("connection dropped: all good and fresh after %v", r.allFresh(within))
 	}
+	d.signal(syscall.SIGSTOP)
+	found := r.noneGood(foundWithin + grace)
+	time.Sleep(*freeze - found)
+	d.signal(syscall.SIGCONT)
+	t.Logf("frozen for %v: found after %v, all good and fresh %v after its return", *freeze, found, r.allFresh(within))
+	d.kill()
+	found = r.noneGood(foundWithin + grace)
+	d.start()
+	t.Logf("restarted: found after %v, all good and fresh %v after its return", found, r.allFresh(within))
+	for range 3 {
+		r.allFresh(within)
+	}
+	t.Logf("%d reconnections", r.source.Status()[0].Counters.Reconnects)
 }
 
 // TestForeignDeviceChangesItsCertificate: a device that comes back with another certificate is refused until somebody
