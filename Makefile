@@ -145,6 +145,7 @@ soak: build cmd/internal/e2e/opcua/server/node_modules/.stamp
 	go test -count=1 -timeout 0 ./acquisition/modbus -run TestSelfVerifyingRegisters -v -registers 1000000000
 	go test -count=1 -timeout 10m -tags e2e ./cmd/internal/e2e/opcua -run 'TestForeignDevice$$' -v -items 10000 -every 1s -freeze 20s
 	go test -count=1 -run TestAbuseLeaves -v ./web/uaserver -args -abuse 20s
+	go test -count=1 -run TestAbuseLeaves -v ./web/uaserver -args -abuse 20s
 
 test: check unit sim
 	$(MAKE) fuzz T=1s
