@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"scada/alarms"
 )
@@ -238,10 +239,10 @@ func (b *Box) Done(ids []string, at int64) {
 	}
 }
 
-// round returns the id under which something is said once more.
+// round returns the id under which something is said once more. The name of a receiver has no ~ in it.
 func round(id string, n int) string {
-	if n > 1 {
-		id = id[:len(id)-len(strconv.Itoa(n-1))-1]
+	if i := strings.LastIndexByte(id, '~'); i > strings.LastIndexByte(id, '@') {
+		id = id[:i]
 	}
 	return id + "~" + strconv.Itoa(n)
 }

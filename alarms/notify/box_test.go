@@ -213,3 +213,36 @@ func TestRouteErrors(t *testing.T) {
 		t.Errorf("%d errors for too many routes", len(errs))
 	}
 }
+
+// FuzzRestore: whatever stands in the file or comes over the link, the outbox goes on, and what it restored it gives
+// back.
+func FuzzRestore(f *testing.F) {
+	f.Add([]byte(`[{"id":"T.HI#1/RAISE@duty","receiver":"duty","notice":{"kind":"RAISE","condition":"T.HI","occurrence":1,"state":"UNACK","priority":"high"},"due":1,"waiting":true,"repeat":60000000000,"resolved":true,"rounds":2}]`))
+	f.Add([]byte(`[null]`))
+	cfg := notify.Config{Receivers: []string{"duty"}, Routes: []notify.Route{{Name: "all", To: []string{"duty"}, Repeat: time.Minute, Resolved: true}}}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		b := notify.New(cfg)
+		if b.Restore(data) != nil {
+			return
+		}
+		ev := alarms.Event{Time: second, Condition: "T.HI", Kind: alarms.KindRaise, Occurrence: 1, Annunciate: true}
+		for _, ev.Kind = range []alarms.Kind{alarms.KindRaise, alarms.KindAck, alarms.KindClear} {
+			b.Event(&ev, notify.Notice{Condition: "T.HI", Occurrence: 1})
+			batches, _ := b.Due(1<<62, func(string) bool { return false })
+			for i := range batches {
+				b.Done(batches[i].IDs(), 2*second)
+			}
+		}
+		image, err := b.Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := notify.New(cfg)
+		if err := again.Restore(image); err != nil {
+			t.Fatal(err)
+		}
+		if second, err := again.Snapshot(); err != nil || !bytes.Equal(image, second) {
+			t.Errorf("%s\n%s", image, second)
+		}
+	})
+}
