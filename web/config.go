@@ -1,7 +1,9 @@
 package web
 
 import (
+	"context"
 	"crypto/tls"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -22,6 +24,8 @@ type Config struct {
 
 	// Mimics holds the drawings of users, NAME.svg at the top; nil: none.
 	Mimics fs.FS
+	// Backup writes a backup of the node; nil: there is none.
+	Backup func(ctx context.Context, w io.Writer) error
 
 	TLS    *tls.Config // nil: plain HTTP
 	UI     fs.FS       // files of the dashboard with index.html at the top; nil: a page that says how to build it

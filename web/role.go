@@ -47,11 +47,12 @@ const (
 	AlarmEngineer Permission = "alarm.engineer" // out of service
 	RoleChange    Permission = "role.change"
 	AppDeploy     Permission = "app.deploy"
+	BackupTake    Permission = "backup.take"
 )
 
 // needs lists the lowest role that has a permission. A permission that is not here is nobody's.
 var needs = map[Permission]Role{
-	Anonymous: Nobody, View: Viewer, TagWrite: Operator, AlarmOperate: Operator, AlarmEngineer: Engineer, RoleChange: Admin, AppDeploy: Engineer,
+	Anonymous: Nobody, View: Viewer, TagWrite: Operator, AlarmOperate: Operator, AlarmEngineer: Engineer, RoleChange: Admin, AppDeploy: Engineer, BackupTake: Admin,
 }
 
 // May reports whether the role has the permission.

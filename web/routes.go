@@ -157,6 +157,8 @@ func recordRoutes() []route {
 		{method: "GET", pattern: base + "/mimics", permission: View, handle: (*Server).getMimics, answer: typeOf[api.Mimics](), summary: "The users' drawings"},
 		{method: "GET", pattern: base + "/mimics/{name}", permission: View, handle: (*Server).getMimic, media: "image/svg+xml",
 			summary: "One drawing, with nothing in it that does more than draw"},
+		{method: "GET", pattern: base + "/backup", permission: BackupTake, handle: (*Server).getBackup, media: "application/x-tar",
+			summary: "A backup of this node: a tar archive whose last file, manifest.json, lists the others with their checksums"},
 		{method: "GET", pattern: base + "/history", permission: View, handle: (*Server).getHistory, answer: typeOf[api.History](),
 			params: join(history, spanParams, pageParams), summary: "Recorded samples: raw, processed or reduced"},
 	}

@@ -29,6 +29,7 @@ type Server struct {
 	logins   *limiter // by address
 	writes   *limiter // by user
 	nonces   *nonces
+	backup   sync.Mutex // held while one is being taken
 
 	registry *prometheus.Registry
 	metrics  *metrics

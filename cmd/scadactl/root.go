@@ -115,7 +115,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.ca, "ca", "", "PEM file of the authority the servers' certificates are from (SCADACTL_CA)")
 	f.StringVarP(&a.format, "output", "o", "table", "table, json or csv")
 	f.DurationVar(&a.timeout, "timeout", defaultTimeout, "time for the whole command")
-	root.AddCommand(a.roleCommand(), a.tagCommand(), a.alarmCommand(), a.journalCommand(), a.historyCommand(),
+	root.AddCommand(a.roleCommand(), a.tagCommand(), a.alarmCommand(), a.journalCommand(), a.historyCommand(), a.backupCommand(),
 		a.deviceCommand(), a.appCommand(), a.configCommand(), a.nodeCommand(), a.userCommand(), a.certCommand())
 	return root
 }
