@@ -56,7 +56,7 @@ export class Journal extends Part {
       ${this.error === "" ? nothing : html`<div class="error" role="alert">${this.error}</div>`}
       <div class="scroll" tabindex="0" role="region" aria-label=${t("page.journal")}>
         <table class="grid" id="journal-table">
-          <thead><tr><th>${t("journal.time")}</th><th>${t("journal.kind")}</th><th>${t("journal.event")}</th><th>${t("journal.source")}</th><th>${t("journal.message")}</th><th>${t("journal.change")}</th><th>${t("journal.user")}</th><th>${t("journal.node")}</th><th class="num wide-col">${t("role.epoch")}</th></tr></thead>
+          <thead><tr><th>${t("journal.time")}</th><th class="wide-col">${t("journal.kind")}</th><th>${t("journal.event")}</th><th>${t("journal.source")}</th><th>${t("journal.message")}</th><th>${t("journal.change")}</th><th>${t("journal.user")}</th><th class="wide-col">${t("journal.node")}</th><th class="num wide-col">${t("role.epoch")}</th></tr></thead>
           <tbody>${this.entries.map((e) => this.row(e))}</tbody>
         </table>
         ${this.entries.length === 0 && !this.loading ? html`<div class="empty">${t("journal.none")}</div>` : nothing}
@@ -68,8 +68,8 @@ export class Journal extends Part {
     const t = settings.t;
     const change = changeText(e);
     return html`<tr>
-      <td class="code">${stamp(instant(e.time))}</td><td>${word(t, "kind", e.kind)}</td><td>${word(t, "event", e.event)}</td><td class="cut source" title=${e.source ?? ""}>${e.source}</td>
-      <td class="message">${say(e.message)}${e.result ? html` <span class="quiet">${e.result}</span>` : nothing}</td><td>${change}</td><td>${e.user}</td><td>${e.node}</td><td class="num wide-col">${e.epoch || ""}</td>
+      <td class="code">${stamp(instant(e.time))}</td><td class="wide-col">${word(t, "kind", e.kind)}</td><td>${word(t, "event", e.event)}</td><td class="cut source" title=${e.source ?? ""}>${e.source}</td>
+      <td class="message">${say(e.message)}${e.result ? html` <span class="quiet">${e.result}</span>` : nothing}</td><td>${change}</td><td>${e.user}</td><td class="wide-col">${e.node}</td><td class="num wide-col">${e.epoch || ""}</td>
     </tr>`;
   }
 

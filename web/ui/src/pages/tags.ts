@@ -53,7 +53,7 @@ export class Tags extends Part {
         <table class="grid fixed tags" aria-rowcount=${this.rows.length + 1}>
           <thead><tr>
             <th class="w-name">${t("tag.name")}</th><th class="num w-value">${t("tag.value")}</th><th class="w-unit">${t("tag.unit")}</th><th class="w-quality">${t("tag.quality")}</th>
-            <th class="num w-age">${t("tag.age")}</th><th class="w-device">${t("tag.device")}</th><th>${t("tag.description")}</th>
+            <th class="num w-age">${t("tag.age")}</th><th class="w-device">${t("tag.device")}</th><th class="wide-col">${t("tag.description")}</th>
           </tr></thead>
           <tbody>
             ${gap(first * rowHeight)} ${this.rows.slice(first, last).map((i, n) => this.row(i, first + n + 2))} ${gap((this.rows.length - last) * rowHeight)}
@@ -76,7 +76,7 @@ export class Tags extends Part {
       <td class="cut q-${store.grade(i)}" title=${store.quality(i)}>${word(t, "quality", store.quality(i))}</td>
       <td class="num agetext ${d === "" ? "" : "old"}">${age(ageMs(i))}</td>
       <td class="cut">${def?.device}</td>
-      <td class="cut quiet" title=${def?.description ?? ""}>${def?.description}</td>
+      <td class="cut quiet wide-col" title=${def?.description ?? ""}>${def?.description}</td>
     </tr>`;
   }
 

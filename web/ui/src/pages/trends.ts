@@ -36,6 +36,8 @@ export class Trends extends Part {
   private asked = 0;
   private wasStale = false;
   private started = false;
+  private look = "";
+  private drawnAt = 0;
 
   override connectedCallback(): void {
     super.connectedCallback();
@@ -57,7 +59,10 @@ export class Trends extends Part {
       if (client.stale) for (const p of this.pens) p.hole(client.serverNow());
       else this.reload(); // what was missed is in the history of the server in use
     }
-    this.chart?.restyle();
+    // The plot is built anew for other colours, words or units only: signs of life come every second.
+    const look = `${settings.theme} ${settings.lang} ${client.store.shape}`;
+    if (look !== this.look) this.chart?.restyle();
+    this.look = look;
     this.requestUpdate();
   }
 
@@ -191,7 +196,11 @@ export class Trends extends Part {
     this.zoom(end - 2 * half, end);
   }
 
+  // A window of five minutes moves by a pixel in a quarter of a second: drawing it more often than twice a second shows nothing new.
   private step(): void {
+    const now = performance.now();
+    if (this.chart?.cursorMs === undefined && now - this.drawnAt < Math.min(950, (this.to - this.from) / 600) - 20) return;
+    this.drawnAt = now;
     if (this.following) {
       this.to = client.serverNow();
       this.from = this.to - this.spanS * 1000;
