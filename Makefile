@@ -19,7 +19,7 @@ WEBT ?= 20s
 FUXA_VERSION := 1.3.4
 UI_SOURCES := $(shell find web/ui -path web/ui/node_modules -prune -o -path web/ui/dist -prune -o -type f -print)
 
-.PHONY: bench-web need build ui run check lint unit sim mutants fuzz e2e campaign campaign-alarms bench bench-history bench-modbus soak test clean apt
+.PHONY: bench-web need build ui run check lint unit sim mutants model fuzz e2e campaign campaign-alarms bench bench-history bench-modbus soak test clean apt
 
 need:
 	@command -v go >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl/"; exit 1; }
@@ -65,6 +65,11 @@ sim: need
 # make mutants makes deliberate faults and says who notices; ONLY=redundancy makes those of a room or with a text.
 mutants: need
 	go run ./cmd/internal/mutate -only "$(ONLY)"
+
+# make model searches the models of both leases for two that may write; needs root to install spin.
+model: need
+	@command -v spin >/dev/null || { apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends spin gcc libc6-dev >/dev/null; }
+	go test -count=1 -tags model -timeout 30m -v ./redundancy/model
 
 fuzz: need
 	go run ./cmd/internal/fuzzall -t $(T)
@@ -141,10 +146,9 @@ bench-history: need
 	go run ./cmd/internal/historybench -tags $(TAGS)
 
 soak: build cmd/internal/e2e/opcua/server/node_modules/.stamp
-	go test -count=1 -timeout 60m -tags e2e ./cmd/internal/e2e -run TestSoak -v -soak 10m
+	go test -count=1 -timeout 60m -tags e2e ./cmd/internal/e2e/modbus -run TestSoak -v -soak 10m
 	go test -count=1 -timeout 0 ./acquisition/modbus -run TestSelfVerifyingRegisters -v -registers 1000000000
 	go test -count=1 -timeout 10m -tags e2e ./cmd/internal/e2e/opcua -run 'TestForeignDevice$$' -v -items 10000 -every 1s -freeze 20s
-	go test -count=1 -run TestAbuseLeaves -v ./web/uaserver -args -abuse 20s
 	go test -count=1 -run TestAbuseLeaves -v ./web/uaserver -args -abuse 20s
 
 test: check unit sim
