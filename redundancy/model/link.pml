@@ -156,11 +156,7 @@ inline receive(i, k) {
 
 inline leave(i) {
 	if
-#ifdef OLD_GOODBYE /* whose ever it is */
-	:: true ->
-#else
 	:: x.life == n[i].peer ->
-#endif
 		if
 		:: n[i].acts -> n[i].solo = 1; n[i].peerActs = 0
 		:: else -> enter(i, 1, 1); n[i].peerActs = 0

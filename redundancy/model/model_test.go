@@ -23,7 +23,6 @@ var runs = []struct {
 	two            bool
 }{
 	{"link", "-DLIVES=2", false},
-	{"link", "-DTAKE=3 -DLEASE=2", false},
 	{"link", "-DNO_LEASE", true},
 	{"link", "-DLEASE=3", true},
 	{"link", "-DTAKE=3 -DLEASE=2 -DFROM_RECEIPT", true},
@@ -33,7 +32,7 @@ var runs = []struct {
 	{"link", "-DTWO_HEIRS", true},
 	{"link", "-DFORMER -DLIVES=2", true},
 
-	{"blocks", "-DWRITES=3 -DOTHER=3", false},
+	{"blocks", "-DWRITES=3", false},
 	{"blocks", "-DWRITES=2 -DOTHER=2", false},
 	{"blocks", "-DWRITES=1 -DOTHER=1 -DWIPES=1 -DMARKS=2 -DSLOTS=1", false},
 	{"blocks", "-DTAKE=1 -DHOLD=2", true},
