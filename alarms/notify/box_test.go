@@ -105,6 +105,27 @@ func TestRepeatsUntilAcknowledged(t *testing.T) {
 	p.want(600, "")
 	p.event(700, alarms.KindRealarm, 1)
 	p.want(700, "T.HI#1/REALARM/700000000000@duty")
+	p.event(701, alarms.KindAck, 1)
+	p.event(800, alarms.KindRaise, 2)
+	p.event(801, alarms.KindAck, 2)
+	p.want(802, "T.HI#2/RAISE@duty") // it was owed, and is said once
+	p.want(2000, "")
+	p.event(2001, alarms.KindClear, 2)
+	p.event(2001, alarms.KindClear, 1)
+	if image, err := p.a.Snapshot(); err != nil || string(image) != "[]" {
+		t.Errorf("nothing is owed to anybody, and the outbox holds %s", image)
+	}
+}
+
+func TestWhatIsTakenAndHasNoEndIsForgotten(t *testing.T) {
+	p := newPair(t, notify.Route{Name: "all", To: []string{"duty"}, Delay: 10 * time.Second})
+	p.event(0, alarms.KindRaise, 1)
+	p.event(5, alarms.KindRaise, 2)
+	p.want(10, "T.HI#1/RAISE@duty") // the other one is not due yet
+	p.want(15, "T.HI#2/RAISE@duty")
+	if image, err := p.a.Snapshot(); err != nil || string(image) != "[]" {
+		t.Errorf("the outbox holds %s", image)
+	}
 }
 
 func TestEscalation(t *testing.T) {
@@ -191,7 +212,7 @@ func TestRestoreRefusesWhatIsNone(t *testing.T) {
 			t.Errorf("%.20s… was taken", bad)
 		}
 	}
-	if err := b.Restore([]byte(`[null,{"id":"x","receiver":"gone","waiting":true},{"id":"y","receiver":"duty","waiting":true}]`)); err != nil || b.Pending()["duty"].Count != 1 {
+	if err := b.Restore([]byte(`[null,{"id":"x","receiver":"gone","waiting":true},{"id":"y","receiver":"duty","waiting":true}]`)); err != nil || len(b.Pending()) != 1 || b.Pending()["duty"].Count != 1 {
 		t.Errorf("%v %+v", err, b.Pending())
 	}
 }
