@@ -102,7 +102,7 @@ type Beat struct {
 	Request         uint64 // number of the request, or of the request answered
 	Number          uint64 // number of the answer; 0 in requests
 	Echo            uint64 // number of the newest answer received
-	EchoIncarnation uint64 // of the process that sent that answer
+	EchoIncarnation uint64 // of the newest process of the receiver that the sender knows, which sent that answer
 	Wall            int64  // the sender's wall clock, UTC nanoseconds
 	Digest          string
 	Score           int64
