@@ -136,7 +136,7 @@ func (c *alarmCampaign) once(f fault) alarmRun {
 		return run
 	}
 	c.resume()
-	time.Sleep(rand.N(6 * time.Second)) // any moment, with alarms on their way
+	time.Sleep(c.r.take + 2*time.Second + rand.N(3*time.Second)) // any moment, with alarms on their way
 	began := time.Now()
 	heal, err := f.apply(c.r, active)
 	if err == nil && f.switches(c.r.take) {
@@ -245,6 +245,9 @@ func (c *alarmCampaign) compare(run *alarmRun) error {
 	c.mu.Unlock()
 	for _, n := range truth {
 		run.Transitions += n
+	}
+	if run.Transitions == 0 {
+		return errors.New("no alarm has come or gone: it proves nothing")
 	}
 	for _, result := range acks {
 		run.Acks[result]++
