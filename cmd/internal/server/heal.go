@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,8 @@ type healer struct {
 	left    atomic.Int64    // windows still to be exchanged
 	failed  int             // tries in a row
 	checked atomic.Pointer[time.Time]
+
+	diverged atomic.Pointer[string] // which windows stay different, "" for none
 }
 
 func (s *Server) heal(area string) {
@@ -56,6 +59,8 @@ func (s *Server) heal(area string) {
 
 // run heals whenever it is asked to, until ctx ends.
 func (h *healer) run(ctx context.Context) error {
+	compare := time.NewTicker(compareEvery)
+	defer compare.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -64,6 +69,9 @@ func (h *healer) run(ctx context.Context) error {
 			if h.pushOutbox(ctx) {
 				continue
 			}
+		case <-compare.C:
+			h.compare(ctx)
+			continue
 		case <-h.wake:
 		}
 		for h.once(ctx) {
@@ -121,7 +129,7 @@ func (h *healer) once(ctx context.Context) (again bool) {
 	}
 	samples := 0
 	if err == nil {
-		samples, err = h.history(ctx, from, began.UnixNano())
+		samples, err = h.history(ctx, from, began.UnixNano(), &h.left)
 	}
 	if ctx.Err() != nil || !h.s.isStandby(h.area) {
 		return true // the next round finds out why
@@ -320,23 +328,14 @@ func (s *Server) journalPush(body []byte) ([]byte, error) {
 	return nil, nil
 }
 
-// history exchanges the windows whose digests differ.
-func (h *healer) history(ctx context.Context, from, to int64) (moved int, err error) {
-	answer, err := h.ask(ctx, request{Op: opHistoryWindows, History: &historyRequest{From: from, To: to}}, nil)
+// history exchanges the windows whose digests differ. It keeps count of those that are left.
+func (h *healer) history(ctx context.Context, from, to int64, left *atomic.Int64) (moved int, err error) {
+	differ, err := h.differing(ctx, from, to)
 	if err != nil {
 		return 0, err
 	}
-	var theirs []history.WindowDigest
-	if err := json.Unmarshal(answer, &theirs); err != nil {
-		return 0, fmt.Errorf("digests of the active node: %w", err)
-	}
-	ours, err := h.s.store.Windows(ctx, from, to)
-	if err != nil {
-		return 0, err
-	}
-	differ := differences(ours, theirs)
 	for i := len(differ) - 1; i >= 0; i-- { // the newest first: it is what operators look at
-		h.left.Store(int64(i + 1))
+		left.Store(int64(i + 1))
 		n, err := h.window(ctx, differ[i])
 		if moved += n; err != nil {
 			return moved, err
@@ -345,34 +344,63 @@ func (h *healer) history(ctx context.Context, from, to int64) (moved int, err er
 	return moved, nil
 }
 
-// differences returns the windows, oldest first, that one of the two lacks or has otherwise.
-func differences(a, b []history.WindowDigest) []time.Time {
+// windowStep is for how much time digests are asked for at once: those of a year would not fit one answer.
+const windowStep = 14 * 24 * time.Hour
+
+// differing compares the digests of [from, to) with the active node's.
+func (h *healer) differing(ctx context.Context, from, to int64) (out []differing, err error) {
+	if keep := h.s.cfg.History.Raw; keep > 0 { // what is older goes soon on both nodes
+		from = max(from, to-int64(keep)-int64(24*time.Hour))
+	}
+	for at := from; at < to; at += int64(windowStep) {
+		end := min(at+int64(windowStep), to)
+		answer, err := h.ask(ctx, request{Op: opHistoryWindows, History: &historyRequest{From: at, To: end}}, nil)
+		if err != nil {
+			return nil, err
+		}
+		var theirs []history.WindowDigest
+		if err := json.Unmarshal(answer, &theirs); err != nil {
+			return nil, fmt.Errorf("digests of the active node: %w", err)
+		}
+		ours, err := h.s.store.Windows(ctx, at, end)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, differences(ours, theirs)...)
+	}
+	return out, nil
+}
+
+// differing is a window that one of two archives lacks or has otherwise.
+type differing struct {
+	window time.Time
+	theirs history.Digest
+}
+
+// differences returns the windows, oldest first, that differ.
+func differences(ours, theirs []history.WindowDigest) []differing {
 	known := map[time.Time]history.Digest{}
-	for _, w := range a {
+	for _, w := range ours {
 		known[w.Window] = w.Digest
 	}
-	var out []time.Time
-	for _, w := range b {
+	var out []differing
+	for _, w := range theirs {
 		if d, ok := known[w.Window]; !ok || d != w.Digest {
-			out = append(out, w.Window)
+			out = append(out, differing{w.Window, w.Digest})
 		}
 		delete(known, w.Window)
 	}
 	for w := range known {
-		out = append(out, w)
+		out = append(out, differing{window: w})
 	}
-	for i := 1; i < len(out); i++ {
-		for j := i; j > 0 && out[j].Before(out[j-1]); j-- {
-			out[j], out[j-1] = out[j-1], out[j]
-		}
-	}
+	slices.SortFunc(out, func(a, b differing) int { return a.window.Compare(b.window) })
 	return out
 }
 
-// window exchanges one window: what the active has comes here, what is here goes there.
-func (h *healer) window(ctx context.Context, window time.Time) (moved int, err error) {
-	for after := ""; ; {
-		answer, err := h.ask(ctx, request{Op: opHistoryPull, History: &historyRequest{Window: window, After: after}}, nil)
+// window exchanges one window: what the active has comes here, what only is here goes there.
+func (h *healer) window(ctx context.Context, d differing) (moved int, err error) {
+	for after, more := "", d.theirs.Samples > 0; more; more = after != "" {
+		answer, err := h.ask(ctx, request{Op: opHistoryPull, History: &historyRequest{Window: d.window, After: after}}, nil)
 		if err != nil {
 			return moved, err
 		}
@@ -384,22 +412,28 @@ func (h *healer) window(ctx context.Context, window time.Time) (moved int, err e
 		if moved += n; err != nil {
 			return moved, err
 		}
-		if after = next; after == "" {
-			break
-		}
+		after = next
 	}
-	for after := ""; ; {
-		data, next, err := h.s.store.Export(ctx, window, after)
+	if own, err := h.s.store.Windows(ctx, d.window.UnixNano(), d.window.Add(history.Window).UnixNano()); err != nil || len(own) == 1 && own[0].Digest == d.theirs {
+		return moved, err // the other node lacks nothing
+	}
+	for after, more := "", true; more; more = after != "" {
+		data, next, err := h.s.store.Export(ctx, d.window, after)
 		if err != nil {
 			return moved, err
 		}
-		if _, err := h.ask(ctx, request{Op: opHistoryPush}, data); err != nil {
+		answer, err := h.ask(ctx, request{Op: opHistoryPush}, data)
+		if err != nil {
 			return moved, err
 		}
-		if after = next; after == "" {
-			return moved, nil
+		added := 0
+		if err := json.Unmarshal(answer, &added); err != nil {
+			return moved, fmt.Errorf("answer of the active node to a piece of history: %w", err)
 		}
+		moved += added
+		after = next
 	}
+	return moved, nil
 }
 
 func (s *Server) historyWindows(ctx context.Context, req historyRequest) ([]byte, error) {

@@ -21,6 +21,7 @@ const (
 	weightNetwork  = 30
 	weightClock    = 10
 	weightLate     = 10
+	weightDiverged = 10
 )
 
 const (
@@ -70,6 +71,12 @@ func (s *Server) assess() *redundancy.Health {
 	}
 	if err := s.store.Health(); err != nil {
 		fault(weightHistory, "the history is not recorded: %s", err)
+	}
+	if damaged, mended := s.store.Damaged(); damaged > 0 || mended > 0 {
+		fault(0, "the disk of the history should be looked at: %d damaged blocks were found, %d records of its journal put right", damaged, mended)
+	}
+	for _, why := range s.divergences() {
+		fault(weightDiverged, "%s", why)
 	}
 	for _, why := range s.linkProblems() {
 		fault(weightCertificate, "%s", why)

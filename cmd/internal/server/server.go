@@ -415,7 +415,7 @@ func (s *Server) pairEvent(ev redundancy.Event) {
 
 func (s *Server) buildWeb(opts Options, node config.Node) error {
 	cfg := web.Config{
-		Node: s.nodeName, Address: node.HTTP, PairKey: s.cfg.Web.PairKey, Origins: s.origins(), Mimics: s.mimics(), Log: s.log.With("component", "web"), Listen: opts.Listen,
+		Node: s.nodeName, Address: node.HTTP, PairKey: s.cfg.Web.PairKey, Origins: s.origins(), Mimics: s.mimics(), Backup: s.backup, Log: s.log.With("component", "web"), Listen: opts.Listen,
 	}
 	if ui.Built() {
 		cfg.UI = ui.Files()
@@ -468,6 +468,7 @@ func (s *Server) start(opts Options, node config.Node) error {
 		s.spawn("healer of "+name, s.healers[name].run)
 	}
 	s.spawn("retention of the journal", s.pruneJournal)
+	s.spawn("scrub of the history", s.scrub)
 	s.spawn("vigil", s.vigil.run)
 	s.spawn("lateness", s.late.run)
 	s.spawn("client network", s.network.run)
