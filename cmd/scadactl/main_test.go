@@ -162,6 +162,12 @@ func (p *plant) Journal(_ context.Context, q api.JournalQuery) (api.Journal, err
 		return api.Journal{Entries: []api.JournalEntry{{ID: "e0", Time: noon.Add(-time.Hour), Kind: "alarm", Event: "CLEAR", Source: "pump1.high", State: "NORM", Node: "b", Epoch: 6,
 			Occurrence: 3, Priority: 2, Note: "fork"}}}, nil
 	}
+	if q.Kind == "role" {
+		return api.Journal{Entries: []api.JournalEntry{
+			{ID: "r2", Time: noon, Kind: "role", Event: "switch-over", Area: "main", Old: "a", New: "b", Result: "fault", Epoch: 8, Message: "a does not run; detected in 40 ms"},
+			{ID: "r1", Time: noon, Kind: "role", Event: "switch", Area: "main", User: "olga", Result: "done"},
+			{ID: "r0", Time: noon.Add(-time.Minute), Kind: "role", Event: "merge", Area: "main", Message: "3 alarm records of b have been merged"}}}, nil
+	}
 	return api.Journal{Next: "c2", Entries: []api.JournalEntry{
 		{ID: "e2", Time: noon, Kind: "write", Event: "WRITE", Area: "main", Source: "line1/pump1/speed", User: "olga", Old: "1000", New: "1200.5", Result: "confirmed", Node: "a", Epoch: 7},
 		{ID: "e1", Time: noon.Add(-time.Minute), Kind: "alarm", Event: "RAISE", Source: "pump1.high", State: "UNACK", Level: "Hi", Message: "Speed high", Node: "a", Epoch: 7}}}, nil

@@ -28,10 +28,46 @@ func (a *app) roleCommand() *cobra.Command {
 	} {
 		show.AddCommand(a.roleVerb(v.verb, v.short))
 	}
+	show.AddCommand(a.roleHistory())
 	m := a.roleVerb(api.VerbMaintenance, "Take the node asked out of the pair, or back in; name it with --server")
 	m.Use, m.Args, m.ValidArgs = "maintenance on|off", cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs), []string{"on", "off"}
 	show.AddCommand(m)
 	return show
+}
+
+// roleHistory lists the records of the switches and of the merges after both nodes were active.
+func (a *app) roleHistory() *cobra.Command {
+	q := api.JournalQuery{Kind: "role"}
+	var from, to string
+	cmd := &cobra.Command{Use: "history", Short: "Records of switch-overs, and reports of what was merged after both nodes were active; newest first", Args: cobra.NoArgs,
+		RunE: a.ask(func(ctx context.Context, c *api.Client, _ *cobra.Command, _ []string) error {
+			var err error
+			if q.From, q.To, err = parseSpan(from, to); err != nil {
+				return err
+			}
+			out := api.Journal{Entries: []api.JournalEntry{}}
+			t := table{header: []string{"time", "event", "area", "from", "to", "kind", "epoch", "record"}}
+			for more := true; more; more = q.Cursor != "" {
+				page, err := c.Journal(ctx, q)
+				if err != nil {
+					return err
+				}
+				for _, e := range page.Entries {
+					if e.Event != "switch-over" && e.Event != "merge" {
+						continue
+					}
+					out.Entries = append(out.Entries, e)
+					t.add(when(&e.Time), e.Event, e.Area, e.Old, e.New, e.Result, fmt.Sprint(e.Epoch), e.Message)
+				}
+				q.Cursor = page.Next
+			}
+			t.value = out
+			return a.print(t)
+		})}
+	cmd.Flags().StringVar(&from, "from", "-24h", "start")
+	cmd.Flags().StringVar(&to, "to", "", "end")
+	cmd.Flags().StringVar(&q.Area, "area", "", "of one area")
+	return cmd
 }
 
 func (a *app) roleVerb(verb, short string) *cobra.Command {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"scada/acquisition/tag"
 	"scada/alarms"
@@ -139,8 +138,7 @@ func (s *Server) mergeForks(ctx context.Context, a *area, body []byte) ([]byte, 
 		}
 		break
 	}
-	text := fmt.Sprintf("%d alarm records of %s that were not known here have been merged; the first is of %s",
-		len(theirs), s.cfg.Peer(s.nodeName), time.Unix(0, first).UTC().Format(time.RFC3339))
+	text := mergeReport(s.cfg.Peer(s.nodeName), theirs)
 	s.log.Info("Alarm records of the other node have been merged", "area", a.name, "records", len(theirs))
 	a.record(s.newEntry(journal.ClassRole, "merge", a.name, s.nodeName, alarms.System, text))
 	return nil, nil
