@@ -147,7 +147,7 @@ func (r *raw) message(body []byte) []byte {
 func (r *raw) exchange(t testing.TB, req ua.Request) any {
 	t.Helper()
 	req.SetHeader(r.header())
-	if err := r.Conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := r.Conn.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	r.write(t, r.message(encode(t, req)))
