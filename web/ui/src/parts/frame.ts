@@ -12,6 +12,9 @@ import { duty, sorted, splitAreas } from "./pair";
 import { here, link, listenForKeys, routes } from "./routes";
 import { iconLogOut, iconUser } from "@siemens/ix-icons/icons";
 
+/** blinkMs is half the period in which unacknowledged alarms blink. */
+const blinkMs = 600;
+
 /** bannerSlots is how many alarms the banner shows. */
 const bannerSlots = 3;
 
@@ -27,6 +30,7 @@ export class App extends Part {
     window.addEventListener("hashchange", route);
     this.until(() => window.removeEventListener("hashchange", route));
     this.until(every(1000, () => this.requestUpdate()));
+    this.until(every(blinkMs, () => document.documentElement.classList.toggle("dim")));
     listenForKeys();
     void client.begin();
   }
