@@ -51,12 +51,23 @@ func deviceTable(v api.Device) table {
 	t.add("state", v.State)
 	t.add("since", when(v.Since))
 	t.add("tags", fmt.Sprint(v.Tags))
-	t.add("latency_ms", fmt.Sprintf("%.1f", v.LatencyMs))
+	t.add("blocks", fmt.Sprint(v.Blocks))
+	t.add("latency_ms", fmt.Sprintf("%.1f, at most %.1f", v.LatencyMs, v.LatencyMax))
+	t.add("start_late_ms", fmt.Sprintf("%.1f", v.StartLateMs))
 	t.add("requests", fmt.Sprint(v.Requests))
+	t.add("writes", fmt.Sprint(v.Writes))
 	t.add("errors", fmt.Sprint(v.Errors))
 	t.add("timeouts", fmt.Sprint(v.Timeouts))
 	t.add("overruns", fmt.Sprint(v.Overruns))
 	t.add("reconnects", fmt.Sprint(v.Reconnects))
+	t.add("late", fmt.Sprint(v.Late))
+	t.add("malformed", fmt.Sprint(v.Malformed))
+	t.add("demotions", fmt.Sprint(v.Demotions))
+	for code, n := range v.Exceptions {
+		if n > 0 {
+			t.add(fmt.Sprintf("exception_%d", code), fmt.Sprint(n))
+		}
+	}
 	t.add("last_error", v.LastError)
 	t.add("last_error_at", when(v.LastErrorAt))
 	t.add("detail", v.Detail)

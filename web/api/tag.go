@@ -90,11 +90,19 @@ type Device struct {
 	Since       *time.Time `json:"since"`
 	Tags        int        `json:"tags"`
 	LatencyMs   float64    `json:"latency_ms"`
+	LatencyMax  float64    `json:"latency_max_ms"`
+	StartLateMs float64    `json:"start_late_ms"` // how long after its slot the last poll was sent
+	Blocks      int        `json:"blocks"`        // requests of a full scan
 	Requests    uint64     `json:"requests"`
 	Errors      uint64     `json:"errors"`
 	Timeouts    uint64     `json:"timeouts"`
 	Overruns    uint64     `json:"overruns"` // poll slots missed
 	Reconnects  uint64     `json:"reconnects"`
+	Late        uint64     `json:"late"`      // answers after the time-out; never used
+	Malformed   uint64     `json:"malformed"` // answers that did not fit their request
+	Demotions   uint64     `json:"demotions"` // times it was asked less often, because it did not answer
+	Writes      uint64     `json:"writes"`
+	Exceptions  []uint64   `json:"exceptions,omitempty"` // by code, from 0 to the highest seen
 	LastError   string     `json:"last_error,omitempty"`
 	LastErrorAt *time.Time `json:"last_error_at,omitempty"`
 	Detail      string     `json:"detail,omitempty"`

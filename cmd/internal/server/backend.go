@@ -81,11 +81,24 @@ func (b backend) deviceJSON(area, view string, d acquisition.DeviceStatus) api.D
 		Name: d.Device, Area: area, Driver: b.drivers[d.Device], Endpoint: d.Endpoint, Node: view, State: deviceState(d.State), Since: moment(d.Since),
 		Tags: d.Tags, LatencyMs: milliseconds(d.Response), Requests: c.Requests, Errors: c.Malformed + exceptions(c.Exceptions),
 		Timeouts: c.Timeouts, Overruns: c.Overruns, Reconnects: c.Reconnects, LastError: d.LastError, LastErrorAt: moment(d.LastErrorAt),
+		LatencyMax: milliseconds(d.ResponseMax), StartLateMs: milliseconds(d.Lateness), Blocks: d.Blocks,
+		Late: c.Late, Malformed: c.Malformed, Demotions: c.Demotions, Writes: c.Writes, Exceptions: byCode(c.Exceptions),
 	}
 	if c.Late+c.Malformed+c.Demotions > 0 {
 		j.Detail = fmt.Sprintf("late %d, malformed %d, demoted %d", c.Late, c.Malformed, c.Demotions)
 	}
 	return j
+}
+
+// byCode lists the counts of a device's exceptions by code.
+func byCode(m map[uint8]uint64) (list []uint64) {
+	for code, n := range m {
+		if grow := int(code) + 1 - len(list); grow > 0 {
+			list = append(list, make([]uint64, grow)...)
+		}
+		list[code] = n
+	}
+	return list
 }
 
 func exceptions(byCode map[uint8]uint64) (sum uint64) {
