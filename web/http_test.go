@@ -26,6 +26,7 @@ var changingRoutes = map[string]Role{
 	"POST /api/v1/role/switch": Admin, "POST /api/v1/role/take": Admin, "POST /api/v1/role/release": Admin, "POST /api/v1/role/drill": Admin, "POST /api/v1/role/maintenance": Admin,
 	"POST /api/v1/alarms/ack": Operator, "POST /api/v1/alarms/reset": Operator, "POST /api/v1/alarms/shelve": Operator, "POST /api/v1/alarms/unshelve": Operator,
 	"POST /api/v1/alarms/comment": Operator, "POST /api/v1/alarms/preview": Operator, "POST /api/v1/alarms/oos": Engineer, "POST /api/v1/alarms/rts": Engineer,
+	"POST /api/v1/apps/{name}/check": Engineer, "POST /api/v1/apps/{name}/deploy": Engineer, "POST /api/v1/apps/{name}/rollback": Engineer,
 }
 
 // TestEveryRouteIsGuarded asks every route as nobody and as a user of the role just below the one it needs.
@@ -34,7 +35,7 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 	bubble(t, newFake("a", float("a/x")), func(r *rig) {
 		for _, rt := range routes() {
 			name := rt.method + " " + rt.pattern
-			path := strings.NewReplacer("{name...}", "a/x").Replace(rt.pattern)
+			path := strings.NewReplacer("{name...}", "a/x", "{name}", "totals").Replace(rt.pattern)
 			if (rt.permission == Anonymous) != anonymousRoutes[name] {
 				t.Errorf("%s has permission %s", name, rt.permission)
 			}
