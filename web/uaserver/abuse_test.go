@@ -198,8 +198,20 @@ func TestStalledSubscriberIsDroppedAlone(t *testing.T) {
 }
 
 func TestClientThatComesBackKeepsItsSubscription(t *testing.T) {
-	f := start(t, newPlant(1), nil)
-	r := rawSession(t, f)
+	f := start(t, newPlant(1), func(cfg *uaserver.Config) { cfg.Identity = nil }) // passwords come in the clear
+	user := func() *ua.ActivateSessionRequest {
+		a := activation()
+		a.UserIdentityToken = ua.NewExtensionObject(&ua.UserNameIdentityToken{PolicyID: "username", UserName: "operator", Password: []byte("right")})
+		return a
+	}
+	asUser := func() *raw {
+		r := rawSession(t, f)
+		if got := r.call(t, user()); got != ua.StatusOK {
+			t.Fatalf("log in: %v", got)
+		}
+		return r
+	}
+	r := asUser()
 	sub := r.exchange(t, &ua.CreateSubscriptionRequest{RequestedPublishingInterval: 50, RequestedLifetimeCount: 1000, RequestedMaxKeepAliveCount: 10, PublishingEnabled: true}).(*ua.CreateSubscriptionResponse)
 	r.exchange(t, &ua.CreateMonitoredItemsRequest{SubscriptionID: sub.SubscriptionID, ItemsToCreate: items(1, 0, 10)})
 	first := r.exchange(t, &ua.PublishRequest{}).(*ua.PublishResponse)
@@ -210,8 +222,7 @@ func TestClientThatComesBackKeepsItsSubscription(t *testing.T) {
 	if got := again.call(t, &ua.ReadRequest{NodesToRead: []*ua.ReadValueID{{NodeID: node("line1/text"), AttributeID: 13, DataEncoding: &ua.QualifiedName{}}}}); got != ua.StatusBadSecureChannelIDInvalid {
 		t.Errorf("a session used on another channel: %v", got)
 	}
-	activate := &ua.ActivateSessionRequest{ClientSignature: &ua.SignatureData{}, UserTokenSignature: &ua.SignatureData{}, UserIdentityToken: ua.NewExtensionObject(&ua.AnonymousIdentityToken{})}
-	if got := again.call(t, activate); got != ua.StatusOK {
+	if got := again.call(t, user()); got != ua.StatusOK {
 		t.Fatalf("activate: %v", got)
 	}
 	resp, ok := again.exchange(t, &ua.RepublishRequest{SubscriptionID: sub.SubscriptionID, RetransmitSequenceNumber: first.NotificationMessage.SequenceNumber}).(*ua.RepublishResponse)
@@ -219,7 +230,11 @@ func TestClientThatComesBackKeepsItsSubscription(t *testing.T) {
 		t.Errorf("republish: %+v", resp)
 	}
 	// Another session of the same user takes the subscription over.
-	third := rawSession(t, f)
+	stranger, ok := rawSession(t, f).exchange(t, &ua.TransferSubscriptionsRequest{SubscriptionIDs: []uint32{sub.SubscriptionID}}).(*ua.TransferSubscriptionsResponse)
+	if !ok || stranger.Results[0].StatusCode != ua.StatusBadUserAccessDenied {
+		t.Errorf("a client without a user takes it: %+v", stranger)
+	}
+	third := asUser()
 	transfer, ok := third.exchange(t, &ua.TransferSubscriptionsRequest{SubscriptionIDs: []uint32{sub.SubscriptionID, 999}, SendInitialValues: true}).(*ua.TransferSubscriptionsResponse)
 	if !ok || transfer.Results[0].StatusCode != ua.StatusOK || transfer.Results[1].StatusCode != ua.StatusBadSubscriptionIDInvalid {
 		t.Fatalf("transfer: %+v", transfer)

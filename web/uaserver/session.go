@@ -242,7 +242,7 @@ func (k *call) activateSession(req *ua.ActivateSessionRequest) (ua.Response, err
 	if !k.s.bind(x, k.c, user, anonymous) {
 		return nil, ua.StatusBadSessionIDInvalid
 	}
-	x.client.SetOwner(owner(user, anonymous))
+	x.client.SetOwner(k.owner(x, user, anonymous))
 	k.c.failures = 0
 	k.c.ch.SetActive(true)
 	x.nonce = secret()
@@ -250,12 +250,16 @@ func (k *call) activateSession(req *ua.ActivateSessionRequest) (ua.Response, err
 	return &ua.ActivateSessionResponse{ServerNonce: x.nonce, Results: []ua.StatusCode{}, DiagnosticInfos: []*ua.DiagnosticInfo{}}, nil
 }
 
-// owner tells the sessions of one user from those of others, and nameless ones from a user without a name.
-func owner(u User, anonymous bool) string {
-	if anonymous {
-		return "anonymous"
+// owner tells the sessions of one user from those of others. Of sessions without a user only those of one application
+// belong together, and where the channel does not prove the application each is for itself (OPC 10000-4, 5.14.7).
+func (k *call) owner(x *session, u User, anonymous bool) string {
+	switch cert := k.c.ch.Security().Certificate; {
+	case !anonymous:
+		return "user " + u.Name
+	case cert != nil:
+		return "application " + string(cert.Raw)
 	}
-	return "user " + u.Name
+	return "session " + x.token
 }
 
 // bind activates a session on a connection; it reports false if the session ended meanwhile.
