@@ -499,4 +499,3 @@ func (b backend) App(ctx context.Context, by web.Actor, cmd api.AppCommand) (api
 		Check: cmd.Command == api.AppCheck, Show: cmd.Command == api.AppShow,
 	})
 }
-
