@@ -132,7 +132,11 @@ func abuses(t testing.TB, f *fixture) map[string]func(context.Context) {
 		if r == nil {
 			return nil
 		}
-		sub := r.exchange(t, &ua.CreateSubscriptionRequest{RequestedPublishingInterval: 0, RequestedLifetimeCount: 100, RequestedMaxKeepAliveCount: 1, PublishingEnabled: true}).(*ua.CreateSubscriptionResponse)
+		sub, ok := r.exchange(t, &ua.CreateSubscriptionRequest{RequestedPublishingInterval: 0, RequestedLifetimeCount: 100, RequestedMaxKeepAliveCount: 1, PublishingEnabled: true}).(*ua.CreateSubscriptionResponse)
+		if !ok {
+			r.close()
+			return nil
+		}
 		r.exchange(t, &ua.CreateMonitoredItemsRequest{SubscriptionID: sub.SubscriptionID, TimestampsToReturn: ua.TimestampsToReturnBoth, ItemsToCreate: items(n, 0, 100)})
 		return r
 	}
