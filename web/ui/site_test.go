@@ -119,7 +119,8 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// signIn opens a node's page and logs in.
+// signIn opens a node's page, logs in, and waits for the first values: a gap is one only after a good value.
 func (s *site) signIn(b *uitest.Tab, node, user string) {
 	b.SignIn(s.url[node], user, password, 200)
+	b.Wait("a good value", "scada.value('intake/river/level')?.quality === 'Good'")
 }
