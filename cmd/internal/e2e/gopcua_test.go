@@ -141,7 +141,7 @@ func (g gopcua) values(c *opcua.Client) {
 			return err
 		}
 		if n := len(resp.Results); n != 5000 || resp.Results[n-1].Status != ua.StatusOK {
-			return fmt.Errorf("%d results, %v", n, resp.Results[n-1].Status)
+			return fmt.Errorf("%d results, %w", n, resp.Results[n-1].Status)
 		}
 		return nil
 	})
