@@ -24,7 +24,6 @@ import (
 const (
 	keptGenerations = 10
 	maxKeptSource   = 256 << 10 // bytes of all generations of an application
-	appFileMode     = 0o600
 	deployWithin    = 5 * time.Second
 	appWriteWithin  = 5 * time.Second
 )
@@ -314,24 +313,9 @@ func (h *apps) problems() []string {
 	return out
 }
 
-// run writes to disk what has changed, once a second and when ctx ends.
+// run writes to disk what has changed, until ctx ends, and then once more.
 func (h *apps) run(ctx context.Context) error {
-	tick := time.NewTicker(imageEvery)
-	defer tick.Stop()
-	failing := false
-	for ending := false; !ending; {
-		select {
-		case <-ctx.Done():
-			ending = true
-		case <-tick.C:
-		}
-		err := h.save()
-		if (err != nil) != failing {
-			failing = err != nil
-			h.s.log.Warn("Storing the applications", "area", h.area.name, "failing", failing, "error", err)
-		}
-	}
-	return nil
+	return keepStored(ctx, h.s.log, "applications of "+h.area.name, h.save)
 }
 
 func (h *apps) save() error {
@@ -346,7 +330,7 @@ func (h *apps) save() error {
 	h.mu.Unlock()
 	var errs []error
 	for name, b := range pending {
-		if err := replaceFile(h.path(name), b, appFileMode); err != nil {
+		if err := replaceFile(h.path(name), b, storedFileMode); err != nil {
 			errs = append(errs, err)
 			h.note(name, func(*appRecord) {})
 		}

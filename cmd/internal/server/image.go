@@ -9,14 +9,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 )
 
-const (
-	imageEvery    = time.Second // how long a change of an alarm may be missing in the stored image
-	imageFileMode = 0o600
-	imageSum      = 4 // bytes of the checksum in front
-)
+// imageSum is the size of the checksum in front, in bytes.
+const imageSum = 4
 
 // image keeps the state of an area's alarms over a restart of both nodes: what was acknowledged, shelved, latched or
 // taken out of service. A standby restores the snapshot of the active instead.
@@ -55,10 +51,8 @@ func (i *image) restore(b []byte) error {
 
 // run stores the image after changes until ctx ends, and then once more.
 func (i *image) run(ctx context.Context) error {
-	tick := time.NewTicker(imageEvery)
-	defer tick.Stop()
-	stored, failing := uint64(0), false
-	for ending := false; ; {
+	stored := uint64(0)
+	return keepStored(ctx, i.area.log, "alarms of "+i.area.name, func() error {
 		i.area.mu.Lock()
 		version := i.area.changed
 		var b []byte
@@ -66,47 +60,21 @@ func (i *image) run(ctx context.Context) error {
 			b = i.area.engine.Snapshot()
 		}
 		i.area.mu.Unlock()
-		if b != nil {
-			err := i.write(b)
-			if (err != nil) != failing {
-				failing = err != nil
-				i.area.log.Warn("Storing the state of the alarms", "area", i.area.name, "failing", failing, "error", err)
-			}
-			if err == nil {
-				stored = version
-			}
-		}
-		if ending {
+		if b == nil {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			ending = true
-		case <-tick.C:
+		if err := i.write(b); err != nil {
+			return err
 		}
-	}
+		stored = version
+		return nil
+	})
 }
 
 // write stores the image with its checksum.
 func (i *image) write(b []byte) error {
-	if err := replaceFile(i.path, append(binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(b)), b...), imageFileMode); err != nil {
+	if err := replaceFile(i.path, append(binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(b)), b...), storedFileMode); err != nil {
 		return fmt.Errorf("storing the alarms: %w", err)
 	}
 	return nil
-}
-
-// replaceFile writes a file whole: the old one is there until the new one is on disk.
-func replaceFile(path string, b []byte, mode fs.FileMode) error {
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	return err
 }

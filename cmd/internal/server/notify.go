@@ -101,10 +101,8 @@ func (n *notifier) load() {
 
 // keep stores the outbox after changes until ctx ends, and then once more.
 func (n *notifier) keep(ctx context.Context) error {
-	tick := time.NewTicker(imageEvery)
-	defer tick.Stop()
-	stored, failing := uint64(0), false
-	for ending := false; ; {
+	stored := uint64(0)
+	return keepStored(ctx, n.log, "outbox", func() error {
 		n.area.mu.Lock()
 		version := n.box.Version()
 		var b []byte
@@ -113,27 +111,15 @@ func (n *notifier) keep(ctx context.Context) error {
 			b, err = n.box.Snapshot()
 		}
 		n.area.mu.Unlock()
-		if version != stored {
-			if err == nil {
-				err = replaceFile(n.path, b, imageFileMode)
-			}
-			if (err != nil) != failing {
-				failing = err != nil
-				n.log.Warn("Storing the outbox", "failing", failing, "error", err)
-			}
-			if err == nil {
-				stored = version
-			}
+		if version == stored || err != nil {
+			return err
 		}
-		if ending {
-			return nil
+		if err := replaceFile(n.path, b, storedFileMode); err != nil {
+			return err
 		}
-		select {
-		case <-ctx.Done():
-			ending = true
-		case <-tick.C:
-		}
-	}
+		stored = version
+		return nil
+	})
 }
 
 func kindOfReceiver(r send.Receiver) string {
