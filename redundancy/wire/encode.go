@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"scada/redundancy/role"
 )
@@ -52,6 +53,9 @@ func (m Beat) append(b []byte) []byte {
 		b = a.append(b)
 	}
 	b = m.Switch.append(b)
+	if !slices.ContainsFunc(areas, func(a Area) bool { return a.Told }) {
+		return b // as a sender that knows nothing of losses
+	}
 	b = u16(b, uint16(len(areas)))
 	for _, a := range areas {
 		b = u32(b, a.Lost)
@@ -221,14 +225,12 @@ func (d *decoder) losses(m *Beat) {
 	if d.err != nil || len(d.b) == 0 {
 		return
 	}
-	for i := range d.count(MaxList) {
-		lost := d.u32()
-		if d.err != nil {
-			return
-		}
-		if i < len(m.Areas) {
-			m.Areas[i].Lost, m.Areas[i].Told = lost, true
-		}
+	if d.count(MaxList) != len(m.Areas) {
+		d.fail("losses of other areas than those named")
+		return
+	}
+	for i := range m.Areas {
+		m.Areas[i].Lost, m.Areas[i].Told = d.u32(), true
 	}
 }
 

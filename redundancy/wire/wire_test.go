@@ -153,6 +153,21 @@ func TestUpdates(t *testing.T) {
 	}
 }
 
+// TestABeatWithoutLosses: what an older sender does not say is not made up on the way, and no loss is said of an area that
+// is not named (found by FuzzDecode).
+func TestABeatWithoutLosses(t *testing.T) {
+	quiet := Beat{Areas: []Area{{Name: "main"}, {Name: "wells"}}}
+	m, err := Decode(bodyOf(quiet))
+	if err != nil || !reflect.DeepEqual(m, quiet) {
+		t.Errorf("%+v, %v", m, err)
+	}
+	for _, losses := range []string{"\x00\x00", "\x01\x00\x07\x00\x00\x00", "\x03\x00\x07\x00\x00\x00\x07\x00\x00\x00\x07\x00\x00\x00"} {
+		if m, err := Decode(append(bodyOf(quiet), losses...)); err == nil {
+			t.Errorf("losses %q of two areas: %+v", losses, m)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, m := range samples() {
 		f.Add(bodyOf(m))
