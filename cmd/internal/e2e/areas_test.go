@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -190,9 +191,13 @@ func (r *rig) switchOneArea() {
 		r.t.Errorf("the drill of the wells:\n%s", out)
 	}
 	r.acting("a", "b")
-	if out := r.mustCtl("role", "history"); strings.Count(out, "switch-over") < 4 || !strings.Contains(out, "(well1 ") {
-		r.t.Errorf("scadactl role history:\n%s", out) // the switch, its hand-back, the drill there and back
-	}
+	// The switch, its hand-back, the drill there and back. A record is written when every device has delivered its first values.
+	r.eventually(5*time.Second, "scadactl role history tells the four switches", func() error {
+		if out := r.mustCtl("role", "history"); strings.Count(out, "switch-over") < 4 || !strings.Contains(out, "(well1 ") {
+			return errors.New(out)
+		}
+		return nil
+	})
 }
 
 // killBoth kills the nodes in turn: the other takes the area it lacked, and only that, and gives it back.

@@ -218,7 +218,7 @@ func zoomATrend(t *testing.T, r *rig, b *uitest.Tab) {
 	b.Click("#trend-in")
 	b.Script(`window.saved = ''; const make = URL.createObjectURL.bind(URL); URL.createObjectURL = blob => { blob.text().then(x => window.saved = x); return make(blob) }`)
 	b.Click("#trend-live")
-	b.Wait("the present again", fmt.Sprintf("Number(document.querySelector('[data-pen=%q]').dataset.samples) > 3", fast))
+	b.Wait("the present again", fmt.Sprintf("Number(document.querySelector('[data-pen=%q]').dataset.samples) > 15", fast))
 	b.Click("#trend-csv")
 	b.Wait("the file", "window.saved.length > 0")
 	lines := strings.Split(strings.TrimSpace(uitest.Eval[string](b, "window.saved")), "\n")

@@ -163,6 +163,7 @@ func TestStandardClientFollowsTheActive(t *testing.T) {
 			}
 			force(1)
 			raised := f.event("intake-flooded", began, true)
+			time.Sleep(3 * time.Second) // changes of the proof tag, to be compared below
 
 			killed := time.Now().UnixMilli()
 			r.signal("a", syscall.SIGKILL)
@@ -196,7 +197,7 @@ func TestStandardClientFollowsTheActive(t *testing.T) {
 			if raised.ID == cleared.ID || second.ID == raised.ID {
 				t.Errorf("EventIds are used twice: %s %s %s", raised.ID, cleared.ID, second.ID)
 			}
-			time.Sleep(time.Second) // values are on their way; what is compared below ends before this
+			time.Sleep(2 * time.Second) // values are on their way; what is compared below ends before this
 			f.end()
 			f.checkEvents(t)
 			f.checkValues(t, to, began+500, moved.At+500, killed)

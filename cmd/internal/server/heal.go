@@ -117,7 +117,6 @@ func (h *healer) pushOutbox(ctx context.Context) bool {
 // next standby does it for both.
 func (h *healer) once(ctx context.Context) (again bool) {
 	if !h.s.isStandby(h.area) {
-		h.left.Store(0)
 		return false
 	}
 	began := time.Now()

@@ -113,14 +113,21 @@ func (s *Server) assess() *redundancy.Health {
 	return h
 }
 
+// presentHealth is what the heartbeat tells: the last assessment, and what must not be as old as that. A node that has
+// just taken a snapshot would be called ready before it has compared the past with the active's.
+func (s *Server) presentHealth() redundancy.Health {
+	h := s.health.Load().present(time.Now())
+	if left := s.backfill().Remaining; left > 0 {
+		h.NotReady = append(slices.Clone(h.NotReady), fmt.Sprintf("%d windows of history are still to be copied", left))
+	}
+	return h
+}
+
 // notReady says why this node could not take over well, beyond what the pair sees for itself (paths, mirror).
 func (s *Server) notReady(h *redundancy.Health) []string {
 	var why []string
 	if h.Score >= weightJournal {
 		why = append(why, h.Reasons...)
-	}
-	if left := s.backfill().Remaining; left > 0 {
-		why = append(why, fmt.Sprintf("%d windows of history are still to be copied", left))
 	}
 	for _, name := range s.areaNames {
 		if s.areas[name].commit.slow() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"scada/redundancy"
 	"scada/redundancy/role"
@@ -29,6 +28,7 @@ func (h host) Activate(ctx context.Context, name string, term role.Term, reason 
 	if err != nil {
 		return err
 	}
+	h.healers[name].left.Store(0) // the active has nobody to ask
 	return a.activate(ctx, term, reason)
 }
 
@@ -36,6 +36,7 @@ func (h host) Activate(ctx context.Context, name string, term role.Term, reason 
 func (h host) Deactivate(name, _ string) {
 	if a, err := h.area(name); err == nil {
 		a.deactivate()
+		h.healers[name].left.CompareAndSwap(0, 1)
 	}
 }
 
@@ -92,7 +93,7 @@ func (h host) Command(ctx context.Context, name string, payload []byte) ([]byte,
 }
 
 // Health implements [redundancy.Host].
-func (h host) Health() redundancy.Health { return h.health.Load().present(time.Now()) }
+func (h host) Health() redundancy.Health { return h.presentHealth() }
 
 // request is the envelope of what one node asks of the other: a line of JSON, then bytes where bytes are meant.
 type request struct {

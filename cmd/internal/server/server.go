@@ -209,6 +209,7 @@ func (s *Server) buildAreas(opts Options, node config.Node) error {
 			return fmt.Errorf("area %s: %w", a.Name, err)
 		}
 		h := &healer{s: s, area: a.Name, wake: make(chan struct{}, 1), news: make(chan struct{}, 1)}
+		h.left.Store(1) // nothing has been compared yet: not ready, should this node be the standby
 		area.tell = h.tell
 		area.image = newImage(area, node.Data)
 		area.image.load()
