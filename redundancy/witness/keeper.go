@@ -106,14 +106,15 @@ func (k *keeper) holds() bool {
 }
 
 // ask waits for a sign of the peer that is newer than the question, or until it is sure that there is none to come. The
-// first picture after the question may show what was written before it.
+// first two pictures after the question may show what was written before it: the first was perhaps asked for earlier, and
+// then does not show the peer's last write, which the second does.
 func (k *keeper) ask(ctx context.Context) role.Verdict {
 	before := uint64(0)
 	for pictures := 0; ; pictures++ {
 		k.mu.Lock()
 		state, writes, news := k.core.Peer(k.now()), k.core.Writes(), k.news
 		k.mu.Unlock()
-		if pictures <= 1 {
+		if pictures <= 2 {
 			before = writes
 		}
 		switch {
