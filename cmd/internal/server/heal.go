@@ -117,6 +117,9 @@ func (h *healer) pushOutbox(ctx context.Context) bool {
 // next standby does it for both.
 func (h *healer) once(ctx context.Context) (again bool) {
 	if !h.s.isStandby(h.area) {
+		if h.s.areas[h.area].isActive() { // it may have become so in the middle of a healing
+			h.left.Store(0)
+		}
 		return false
 	}
 	began := time.Now()
