@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -116,27 +115,12 @@ func (a *app) journalExport() *cobra.Command {
 	f.StringVar(&q.User, "user", "", "by one user")
 	f.StringVarP(&file, "file", "f", "", "write here instead of to standard output")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if !a.timeoutSet {
-			a.timeout = 24 * time.Hour // it may take as long as it takes
-		}
+		a.patient()
 		return a.ask(func(ctx context.Context, c *api.Client, _ *cobra.Command, _ []string) (err error) {
 			if q.From, q.To, err = parseSpan(from, to); err != nil {
 				return err
 			}
-			out := a.out
-			if file != "" {
-				f, err := os.Create(file)
-				if err != nil {
-					return fmt.Errorf("export: %w", err)
-				}
-				defer func() {
-					if e := f.Close(); err == nil {
-						err = e
-					}
-				}()
-				out = f
-			}
-			return a.exportJournal(ctx, c, q, out)
+			return a.into(file, func(out io.Writer) error { return a.exportJournal(ctx, c, q, out) })
 		})(cmd, args)
 	}
 	return cmd

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -115,32 +116,35 @@ func (a *app) historyQuery() *cobra.Command {
 
 var historyHeader = []string{"tag", "time", "value", "quality"}
 
+// patient lets a command take as long as it takes; --timeout, if given, still ends it, and then as a failure.
+func (a *app) patient() {
+	if !a.timeoutSet {
+		a.timeout = 24 * time.Hour
+	}
+}
+
+// into has write write to the file, or to standard output when there is none. What cannot be stored is a failure.
+func (a *app) into(file string, write func(io.Writer) error) error {
+	if file == "" {
+		return write(a.out)
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	return errors.Join(write(f), f.Close())
+}
+
 func (a *app) historyExport() *cobra.Command {
 	var from, to, file string
 	cmd := &cobra.Command{Use: "export TAG…", Short: "All raw samples of an interval as CSV, or JSON lines with -o json", Args: cobra.MinimumNArgs(1), ValidArgsFunction: a.completeTag}
 	cmd.Flags().StringVar(&from, "from", "-24h", "start")
 	cmd.Flags().StringVar(&to, "to", "now", "end")
 	cmd.Flags().StringVarP(&file, "file", "f", "", "write here instead of to standard output")
-	// An export may take as long as it takes; --timeout, if given, still ends it, and then as a failure.
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if !a.timeoutSet {
-			a.timeout = 24 * time.Hour
-		}
-		return a.ask(func(ctx context.Context, c *api.Client, _ *cobra.Command, args []string) (err error) {
-			out := a.out
-			if file != "" {
-				f, err := os.Create(file)
-				if err != nil {
-					return fmt.Errorf("export: %w", err)
-				}
-				defer func() {
-					if e := f.Close(); err == nil {
-						err = e
-					}
-				}()
-				out = f
-			}
-			return a.export(ctx, c, args, from, to, out)
+		a.patient()
+		return a.ask(func(ctx context.Context, c *api.Client, _ *cobra.Command, args []string) error {
+			return a.into(file, func(out io.Writer) error { return a.export(ctx, c, args, from, to, out) })
 		})(cmd, args)
 	}
 	return cmd
