@@ -19,10 +19,7 @@ import (
 	"time"
 
 	"scada/acquisition"
-	"scada/acquisition/calc"
 	"scada/acquisition/live"
-	"scada/acquisition/modbus"
-	"scada/acquisition/opcua"
 	"scada/acquisition/tag"
 	"scada/alarms"
 	"scada/cmd/internal/config"
@@ -320,43 +317,6 @@ func (s *Server) alarmArea(condition string) (string, bool) {
 	return name, ok
 }
 
-// sources makes the drivers of an area's devices.
-func (s *Server) sources(area string, opts Options, node config.Node) ([]acquisition.Source, error) {
-	var buses []modbus.Device
-	var sources []acquisition.Source
-	for _, d := range s.cfg.Devices {
-		if d.Area != area {
-			continue
-		}
-		s.drivers[d.Name] = d.Driver
-		if d.Modbus != nil {
-			buses = append(buses, *d.Modbus)
-			continue
-		}
-		if d.App != nil {
-			continue // they are one source together, see buildApps
-		}
-		if d.OPCUA == nil {
-			src, err := calc.New(calc.Options{Device: d.Name, Tags: d.Calculated, Live: s.live, Lookup: s.cfg.Lookup, Logger: s.log.With("component", "calculated")})
-			if err != nil {
-				return nil, fmt.Errorf("calculated tags of area %s: %w", area, err)
-			}
-			sources = append(sources, src)
-			continue
-		}
-		src, err := s.uaSource(*d.OPCUA, opts, node)
-		if err != nil {
-			return nil, fmt.Errorf("device %s: %w", d.Name, err)
-		}
-		sources = append(sources, src)
-	}
-	channels, err := modbus.New(buses, modbus.Options{LocalAddr: node.Field, Dial: opts.Dial, Logger: s.log.With("component", "modbus"), Last: s.live.Get})
-	if err != nil {
-		return nil, err
-	}
-	return append(sources, channels...), nil
-}
-
 func (s *Server) buildPair(opts Options, node config.Node) error {
 	peer := s.cfg.Nodes[s.cfg.Peer(s.nodeName)]
 	r := s.cfg.Redundancy
@@ -507,17 +467,3 @@ func (s *Server) Run(ctx context.Context) error {
 
 // WebAddr returns the address of the HTTP server, useful when it was configured with port 0.
 func (s *Server) WebAddr() net.Addr { return s.web.Addr() }
-
-// uaSource makes the driver of one OPC UA device. The client certificate is made when a device asks for security.
-func (s *Server) uaSource(d opcua.Device, opts Options, node config.Node) (acquisition.Source, error) {
-	o := opcua.Options{LocalAddress: node.Field, Dial: opts.Dial, Log: s.log.With("component", "opcua", "device", d.Name)}
-	if d.Security != "" && d.Security != "None" {
-		dir := filepath.Join(node.Data, "pki-client")
-		identity, err := opcua.LoadOrCreateIdentity(dir, applicationURI(s.cfg.Project, s.nodeName)+":client")
-		if err != nil {
-			return nil, err
-		}
-		o.Identity, o.TrustDir = identity, dir
-	}
-	return opcua.New(d, o)
-}
