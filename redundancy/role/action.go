@@ -116,6 +116,9 @@ type View struct {
 	Pinned    bool
 	// Reachable is how many devices answer this node.
 	Reachable uint32
+	// Acted is the highest epoch in which this node may have written: the latest in which it was activated, or, until it acts
+	// again, what an earlier process had stored. Unlike Epoch it holds no epoch that this process has merely reserved or heard of.
+	Acted uint64
 }
 
 // Heard is one heartbeat message of the peer.

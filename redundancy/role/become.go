@@ -151,7 +151,7 @@ func (m *Machine) Activated(now time.Duration, epoch uint64, err error) []Action
 		m.fail("activation failed: " + err.Error())
 		return m.end()
 	}
-	m.activated = true
+	m.activated, m.acted = true, max(m.acted, epoch)
 	m.acknowledge()
 	return m.end()
 }

@@ -26,7 +26,8 @@ func (m *Machine) Heard(now time.Duration, h Heard) []Action {
 		return m.end()
 	}
 	m.peerSeq, m.peer, m.peerScore, m.heardAt, m.gone = h.Seq, h.View, h.Score, now, ""
-	m.maxEpoch = max(m.maxEpoch, h.View.Epoch)
+	m.maxEpoch = max(m.maxEpoch, h.View.Epoch, h.View.Acted)
+	m.rival = max(m.rival, h.View.Acted) // it may have acted for so short a time that it never said so
 	if h.View.Role == Active {
 		m.sawActive, m.rival, m.restarted = true, max(m.rival, h.View.Epoch), false
 		if m.claim != nil && !m.claim.silent && !m.claim.pinned {

@@ -37,6 +37,7 @@ type Machine struct {
 	claim       *claim
 	unableUntil time.Duration
 	maxEpoch    uint64
+	acted       uint64 // the highest epoch in which this node may have written, in an earlier process as well
 	rival       uint64 // the highest epoch in which the peer was active
 	renewing    bool   // has stopped to begin a new term at once
 	sawActive   bool   // anybody was ever active in this process's life
@@ -104,7 +105,7 @@ func New(cfg Config, now time.Duration) (*Machine, error) {
 		return nil, err
 	}
 	m := &Machine{
-		cfg: cfg, last: now, maxEpoch: cfg.Epoch, holdOff: cfg.HoldOff, unableUntil: never, lease: never, heardAt: never,
+		cfg: cfg, last: now, maxEpoch: cfg.Epoch, acted: cfg.Epoch, holdOff: cfg.HoldOff, unableUntil: never, lease: never, heardAt: never,
 		lastAnswer: never, echo: never, idleSince: never, asked: never, answerAt: never, wanted: never, handedBackAt: never,
 		betterSince: never, healthAt: never,
 	}
@@ -153,7 +154,7 @@ func (m *Machine) View() View {
 	v := View{
 		Role: m.role, Epoch: m.maxEpoch, Acting: m.acting(), Claiming: m.claim != nil || m.force != nil || m.prepared != nil || m.renewing,
 		Withhold: m.force != nil, Unable: m.unable(m.last), Ready: m.self.Ready, Reachable: m.self.Reachable,
-		Isolated: m.role == Isolated || m.isolated,
+		Isolated: m.role == Isolated || m.isolated, Acted: m.acted,
 	}
 	if m.role == Active {
 		v.Epoch, v.Confirmed, v.Pinned = m.term.Epoch, m.term.Confirmed, m.pinned

@@ -5,8 +5,9 @@
 //
 // The world stands in for the shell of the node: it sends the heartbeats, stores the epochs, carries the steps of a
 // planned switch and calls the host. The machines are the real ones. After every event the invariants are checked:
-// never two nodes that may write, never an epoch used twice or before it is stored, never two readers in a planned
-// switch. A [Scenario] adds the faults and what must hold when they have ended.
+// never two nodes that may write, never a write under a lease in a lower epoch than one that may have reached the field,
+// never an epoch used twice or before it is stored, never two readers in a planned switch. A [Scenario] adds the faults
+// and what must hold when they have ended.
 //
 // What the area records (samples, alarms, the stream between the histories) is not part of this world.
 package simulation
@@ -81,6 +82,7 @@ type area struct {
 	nodes  [2]*node
 	stream uint64 // the number of the stream's connection
 	epochs map[uint64]string
+	wrote  uint64 // the highest epoch in which a node had the right to write
 
 	gapSince              time.Duration
 	twoBefore, noneBefore bool
@@ -192,6 +194,7 @@ func (r *area) check(w *World, passed time.Duration) {
 		}
 		r.frozenBefore = true
 	}
+	r.checkEpochs(w)
 	if r.twoBefore {
 		s.TwoActing += passed
 	}
@@ -204,6 +207,22 @@ func (r *area) check(w *World, passed time.Duration) {
 		r.gapSince = w.now
 	}
 	r.twoBefore, r.noneBefore = a.acts() && b.acts(), none
+}
+
+// checkEpochs watches the epochs that reach the field. Under a lease no node may write in a lower epoch than one in which either
+// had the right to before: the lease rests on what the peer said after it gave way, and by then it has told that it acted. A
+// right held alone is another matter: a peer that is proven dead may have acted unheard.
+func (r *area) checkEpochs(w *World) {
+	for _, n := range r.nodes {
+		if !n.mayWrite() {
+			continue
+		}
+		e := n.m.Term().Epoch
+		if _, solo := n.m.Lease(n.clock()); !solo && e < r.wrote && w.now >= max(n.excusedUntil, n.peer.excusedUntil) {
+			w.violate("%s may write in epoch %d after epoch %d reached the field%s", n.name, e, r.wrote, r)
+		}
+		r.wrote = max(r.wrote, e)
+	}
 }
 
 // String names the second area in messages.

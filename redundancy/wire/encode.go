@@ -54,11 +54,15 @@ func (m Beat) append(b []byte) []byte {
 	}
 	b = m.Switch.append(b)
 	if !slices.ContainsFunc(areas, func(a Area) bool { return a.Told }) {
-		return b // as a sender that knows nothing of losses
+		return b // as a sender that knows nothing of losses, nor of what is behind them
 	}
 	b = u16(b, uint16(len(areas)))
 	for _, a := range areas {
 		b = u32(b, a.Lost)
+	}
+	b = u16(b, uint16(len(areas)))
+	for _, a := range areas {
+		b = u64(b, a.View.Acted)
 	}
 	return b
 }
@@ -217,6 +221,7 @@ func (d *decoder) beat() Message {
 	}
 	m.Switch = d.lastSwitch()
 	d.losses(&m)
+	d.acted(&m)
 	return m
 }
 
@@ -231,6 +236,20 @@ func (d *decoder) losses(m *Beat) {
 	}
 	for i := range m.Areas {
 		m.Areas[i].Lost, m.Areas[i].Told = d.u32(), true
+	}
+}
+
+// acted reads what was added behind the losses; from a sender that does not have it yet the epochs are zero.
+func (d *decoder) acted(m *Beat) {
+	if d.err != nil || len(d.b) == 0 {
+		return
+	}
+	if d.count(MaxList) != len(m.Areas) {
+		d.fail("terms of other areas than those named")
+		return
+	}
+	for i := range m.Areas {
+		m.Areas[i].View.Acted = d.u64()
 	}
 }
 
