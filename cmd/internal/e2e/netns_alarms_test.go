@@ -288,20 +288,21 @@ func (c *alarmCampaign) look(run *alarmRun, truth map[string]int, acks map[strin
 		if err != nil {
 			return err
 		}
-		counts, forks, said := map[string]int{}, 0, map[string]bool{}
+		var recent []api.JournalEntry
+		forks, said := 0, map[string]bool{}
 		ids[node] = map[string]bool{}
 		for _, e := range list {
 			ids[node][e.ID] = true
 			said[e.Message] = said[e.Message] || e.Event == "ACK"
-			switch {
-			case e.Time.Before(c.since):
-			case e.Note == "fork":
+			if e.Time.Before(c.since) {
+				continue
+			}
+			recent = append(recent, e)
+			if e.Note == "fork" {
 				forks++
-			default:
-				counts[e.Source+" "+e.Event]++
 			}
 		}
-		lost, doubled := 0, 0
+		counts, lost, doubled := transitions(recent), 0, 0
 		for _, condition := range toggled {
 			for _, event := range []string{"RAISE", "CLEAR"} {
 				want, got := truth[condition+" "+event], counts[condition+" "+event]

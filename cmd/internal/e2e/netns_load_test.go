@@ -215,20 +215,19 @@ func (r *labRig) countsAround(at time.Time) (counts, error) {
 	return c, nil
 }
 
-// alarmCounts returns how often each condition and event is in the journal of a node since a moment.
+// alarmCounts returns how often each condition and event is in the journal of a node since a moment. What a side that lost has
+// recorded of an occurrence the other has as well is linked to it by the merge, and is no second transition.
 func (r *labRig) alarmCounts(node string, since time.Time) (map[string]int, error) {
-	n := map[string]int{}
+	var list []api.JournalEntry
 	q := url.Values{"kind": {"alarm"}, "limit": {"1000"}, "from": {since.Format(time.RFC3339Nano)}, "to": {time.Now().Add(askewBy).Format(time.RFC3339Nano)}}
 	for {
 		var page api.Journal
 		if err := r.call(node, http.MethodGet, "/api/v1/journal?"+q.Encode(), nil, &page); err != nil {
 			return nil, err
 		}
-		for _, e := range page.Entries {
-			n[e.Source+" "+e.Event]++
-		}
+		list = append(list, page.Entries...)
 		if page.Next == "" {
-			return n, nil
+			return transitions(list), nil
 		}
 		q.Set("cursor", page.Next)
 	}
