@@ -41,6 +41,7 @@ var allowed = map[string][]string{
 	"web/api":               {},
 	"web/ui":                {},
 	"web/svg":               {},
+	"web/people":            {},
 	"web":                   {"web/api", "web/ui", "web/svg", "acquisition/tag", "acquisition/live"},
 	"web/uaserver":          {"acquisition/tag", "acquisition/live", "alarms"},
 	"simulators/process":    {"acquisition/tag"},
@@ -54,7 +55,7 @@ var allowed = map[string][]string{
 }
 
 // pure packages hold no clock, goroutine, lock, log or random source.
-var pure = []string{"acquisition/tag", "acquisition/plan", "acquisition/schedule", "acquisition/script", "alarms", "history/block", "redundancy/role", "redundancy/wire", "redundancy/witness/lease"}
+var pure = []string{"acquisition/tag", "acquisition/plan", "acquisition/schedule", "acquisition/script", "alarms", "history/block", "web/people", "redundancy/role", "redundancy/wire", "redundancy/witness/lease"}
 
 var impureImports = map[string]string{
 	"log": "return events instead", "log/slog": "return events instead", "sync": "the owner serialises calls",
