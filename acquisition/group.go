@@ -3,7 +3,6 @@ package acquisition
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -31,36 +30,31 @@ var ErrRunning = errors.New("acquisition is already running")
 // ErrNoDevice is the reason for a device that no source has.
 var ErrNoDevice = errors.New("no such device")
 
-// Group runs the sources of one area. Its methods may be called from any goroutine.
+// Group runs the sources of one area, which may come and go while it runs. Its methods may be called from any goroutine.
 type Group struct {
-	sources     []Source
-	byDevice    map[string]Source
 	onFirstGood func(FirstGood)
 
-	mu      sync.Mutex
-	running bool
-	first   *activation // of the present run; kept after it ended
+	mu       sync.Mutex
+	members  []*member
+	byDevice map[string]Source
+	running  bool
+	ctx      context.Context // of the present run
+	end      context.CancelFunc
+	failed   []error     // what ended it
+	first    *activation // of the present run; kept after it ended
 }
 
 // NewGroup returns a group of sources. onFirstGood, which may be nil, is called once in each Run, when every device has
 // delivered its first values or has turned out not to answer; it must not block.
 func NewGroup(sources []Source, onFirstGood func(FirstGood)) (*Group, error) {
-	g := &Group{sources: sources, byDevice: map[string]Source{}, onFirstGood: onFirstGood}
-	for _, s := range sources {
-		for _, name := range s.Devices() {
-			if g.byDevice[name] != nil {
-				return nil, fmt.Errorf("device %q is on two sources", name)
-			}
-			g.byDevice[name] = s
-		}
-	}
-	return g, nil
+	g := &Group{byDevice: map[string]Source{}, onFirstGood: onFirstGood}
+	return g, g.Add(sources...)
 }
 
 // Devices returns the names of all devices, source by source.
 func (g *Group) Devices() []string {
 	var names []string
-	for _, s := range g.sources {
+	for _, s := range g.Sources() {
 		names = append(names, s.Devices()...)
 	}
 	return names
@@ -69,52 +63,51 @@ func (g *Group) Devices() []string {
 // Run runs all sources until ctx ends or one of them fails for good, and returns when all have ended: from then on
 // nothing of this group touches a device. The error is nil if ctx ended it.
 func (g *Group) Run(ctx context.Context, to Publisher) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	devices := g.Devices()
 	g.mu.Lock()
 	if g.running {
 		g.mu.Unlock()
 		return ErrRunning
 	}
-	g.running = true
-	act := newActivation(to, g.Devices(), g.onFirstGood)
-	g.first = act
-	g.mu.Unlock()
+	act := newActivation(to, devices, g.onFirstGood)
+	g.running, g.first, g.ctx, g.end, g.failed = true, act, ctx, cancel, nil
 	act.begin()
-
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	errs := make([]error, len(g.sources))
-	var wg sync.WaitGroup
-	for i, s := range g.sources {
-		wg.Go(func() {
-			if err := s.Run(ctx, act); err != nil {
-				errs[i] = fmt.Errorf("source of %v: %w", s.Devices(), err)
-				cancel()
-			}
-		})
+	for _, m := range g.members {
+		g.start(m)
 	}
+	g.mu.Unlock()
 	<-ctx.Done()
-	wg.Wait()
 
 	g.mu.Lock()
-	g.running = false
+	g.running = false // what is added from here on waits for the next run
+	running := slices.Clone(g.members)
 	g.mu.Unlock()
-	return errors.Join(errs...)
+	for _, m := range running {
+		if m.done != nil {
+			<-m.done
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return errors.Join(g.failed...)
 }
 
 // Write does an operator write through the source that has the device.
 func (g *Group) Write(ctx context.Context, device string, w Write) WriteResult {
-	s := g.byDevice[device]
-	if s == nil {
-		return WriteResult{Outcome: Refused, Err: fmt.Errorf("device %q: %w", device, ErrNoDevice)}
+	s, err := g.source(device)
+	if err != nil {
+		return WriteResult{Outcome: Refused, Err: err}
 	}
 	return s.Write(ctx, w)
 }
 
 // Probe is the standby's look at a device.
 func (g *Group) Probe(ctx context.Context, device string) error {
-	s := g.byDevice[device]
-	if s == nil {
-		return fmt.Errorf("device %q: %w", device, ErrNoDevice)
+	s, err := g.source(device)
+	if err != nil {
+		return err
 	}
 	return s.Probe(ctx, device)
 }
@@ -122,7 +115,7 @@ func (g *Group) Probe(ctx context.Context, device string) error {
 // Status returns the state of every device, source by source.
 func (g *Group) Status() []DeviceStatus {
 	var all []DeviceStatus
-	for _, s := range g.sources {
+	for _, s := range g.Sources() {
 		all = append(all, s.Status()...)
 	}
 	return all
