@@ -157,18 +157,13 @@ func (c *Config) Peer(node string) string {
 	return ""
 }
 
-// Load reads and checks plant.yaml and the files it names. On failure the error is of type [Errors], except when the
-// file cannot be read at all.
-func Load(path string) (*Config, error) {
-	src, err := readLimited(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
-	}
+// load checks the text of plant.yaml; find gives it the tag files.
+func load(path string, src []byte, find finder) (*Config, error) {
 	var f file
 	d := parse(path, src, &f)
 	c := &Config{Path: path, Project: f.Project, ScanClasses: f.ScanClasses, byName: map[string]tag.ID{}}
 	if d.read && len(d.errs) < maxErrors {
-		b := builder{document: d, file: &f, config: c, dir: filepath.Dir(path)}
+		b := builder{document: d, file: &f, config: c, dir: filepath.Dir(path), find: find}
 		b.build()
 	}
 	if len(d.errs) > 0 {
@@ -207,6 +202,7 @@ type builder struct {
 	file   *file
 	config *Config
 	dir    string
+	find   finder
 
 	appDevices  map[string]*Device  // the applications by name
 	expressions map[string]*tagFile // where the calculated tags stand

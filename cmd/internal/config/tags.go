@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -218,32 +216,23 @@ func (b *builder) tagLimits(t *tagFile, def *tag.Definition) {
 
 // tagFiles reads the CSV files a pattern matches, in order of name.
 func (b *builder) tagFiles(path, pattern string) []tagFile {
-	names, err := filepath.Glob(b.resolvePath(pattern))
+	found, err := b.find(b.dir, pattern)
 	if err != nil {
 		b.failf(path, "%q is not a file pattern: %s", pattern, err)
 		return nil
 	}
-	if len(names) == 0 {
+	if len(found) == 0 {
 		b.failf(path, "no file matches %q", pattern)
 		b.tagsMissing = true
 	}
-	slices.Sort(names)
 	var rows []tagFile
-	for _, name := range names {
-		info, err := os.Stat(name)
-		if err == nil && info.Size() > maxTagFileBytes {
-			err = fmt.Errorf("%s is larger than %d bytes", name, maxTagFileBytes)
-		}
-		var src []byte
-		if err == nil {
-			src, err = os.ReadFile(name)
-		}
-		if err != nil {
-			b.failf(path, "%s", err)
+	for _, f := range found {
+		if f.err != nil {
+			b.failf(path, "%s", f.err)
 			b.tagsMissing = true
 			continue
 		}
-		rows = append(rows, b.tagCSV(name, src)...)
+		rows = append(rows, b.tagCSV(b.resolvePath(f.Name), f.Data)...)
 	}
 	return rows
 }
