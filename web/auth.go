@@ -42,13 +42,16 @@ func (s *Server) bearer(ctx context.Context, token, address string) (principal, 
 		return sess.principal(address), true
 	}
 	if t, ok := s.accounts.Load().tokens[HashToken(token)]; ok {
-		return principal{Actor: Actor{User: t.Name, Role: t.Role, Remote: address}}, true
+		if !t.Expires.IsZero() && !s.now().Before(t.Expires) {
+			return principal{}, false
+		}
+		return principal{Actor: Actor{User: t.Name, Role: t.Role, Areas: t.Areas, Remote: address}}, true
 	}
 	return principal{}, false
 }
 
 func (sess *session) principal(address string) principal {
-	return principal{Actor: Actor{User: sess.user, Role: sess.role, Remote: address}, session: sess}
+	return principal{Actor: sess.account.actor(sess.user, address), session: sess}
 }
 
 // admit checks a ticket of either node against this node's users.
@@ -58,10 +61,10 @@ func (s *Server) admit(text, address string) (Actor, error) {
 		return Actor{}, err
 	}
 	a, ok := s.accounts.Load().users.byName[t.User]
-	if !ok {
+	if !ok || a.locked || a.mustChange {
 		return Actor{}, errTicket
 	}
-	return Actor{User: t.User, Role: a.role, Remote: address}, nil
+	return a.actor(t.User, address), nil
 }
 
 // authorise returns the refusal of a permission, nil when it is granted.
@@ -71,7 +74,9 @@ func authorise(who principal, known bool, p Permission) *api.Problem {
 		return nil
 	case !known:
 		return api.NewProblem(api.CodeUnauthorized, "log in or send a bearer token")
-	case !who.Role.May(p):
+	case who.MustChange && p != Own:
+		return api.NewProblem(api.CodePasswordDue, "the password was set by somebody else: change it first")
+	case !who.somewhere(p):
 		return api.NewProblem(api.CodeForbidden, "%s needs more than the role %s", p, who.Role)
 	}
 	return nil

@@ -70,8 +70,11 @@ type Plant struct {
 // Actor is who asks: it goes into the journal with everything they do.
 type Actor struct {
 	User   string
-	Role   Role
-	Remote string // address of the client without the port
+	Role   Role            // in the whole plant
+	Areas  map[string]Role // the roles in some areas instead
+	Remote string          // address of the client without the port
+	// MustChange: somebody else knows the password; until it is changed nothing else may be done with it.
+	MustChange bool
 }
 
 // Write is a checked request to write a tag.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -192,6 +193,9 @@ func (c *client) signIn(in *helloMessage) *closeError {
 	if !known {
 		return &closeError{closeUnauthorized, "not signed in"}
 	}
+	if c.who.MustChange {
+		return &closeError{closeForbidden, "change the password first"}
+	}
 	if !c.who.Role.May(View) {
 		return &closeError{closeForbidden, "this role may not view"}
 	}
@@ -210,7 +214,7 @@ func (c *client) welcome(in *helloMessage) {
 	}
 	c.send(welcomeMessage{T: "welcome", Server: c.h.s.cfg.Node, Instance: instance, Epoch: v.epoch, Seq: v.plant.Live.Seq(),
 		HbMs: heartbeat.Milliseconds(), Time: c.h.s.now().UTC(), User: c.who.User, Role: c.who.Role.String(),
-		Permissions: c.who.Role.permissions(), Roles: v.roles, Peers: peers, Recovered: c.recovered,
+		Permissions: c.who.permissions(), Roles: v.roles, Peers: peers, Recovered: c.recovered,
 		Plant: strconv.Itoa(v.revision), Qualities: qualityTable(), Limits: limitsTable()})
 }
 
@@ -320,10 +324,10 @@ func (c *client) allowed(now time.Time) bool {
 		return now.Before(c.who.session.expires)
 	case c.ticket:
 		a, ok := acc.users.byName[c.who.User]
-		return ok && a.role == c.who.Role
+		return ok && !a.locked && !a.mustChange && a.role == c.who.Role && maps.Equal(a.areas, c.who.Areas)
 	}
 	for _, t := range acc.tokens {
-		if t.Name == c.who.User && t.Role == c.who.Role {
+		if t.Name == c.who.User && t.Role == c.who.Role && maps.Equal(t.Areas, c.who.Areas) && (t.Expires.IsZero() || now.Before(t.Expires)) {
 			return true
 		}
 	}

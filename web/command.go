@@ -20,7 +20,7 @@ func (c *client) handle(data []byte) *closeError {
 	if !limit.AllowN(c.h.s.now(), 1) {
 		return &closeError{closeTooMany, "too many messages"}
 	}
-	if !c.who.Role.May(verbs[verb]) {
+	if !c.who.somewhere(verbs[verb]) {
 		c.forbid(m, verb)
 		return nil
 	}

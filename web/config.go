@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"time"
 )
 
 // Config is what the server needs to know. The zero value of an optional field is its default.
@@ -26,6 +27,8 @@ type Config struct {
 	Mimics fs.FS
 	// Backup writes a backup of the node; nil: there is none.
 	Backup func(ctx context.Context, w io.Writer) error
+	// People changes users and tokens; nil: nobody can while the server runs.
+	People People
 
 	TLS    *tls.Config // nil: plain HTTP
 	UI     fs.FS       // files of the dashboard with index.html at the top; nil: a page that says how to build it
@@ -38,9 +41,13 @@ const MinPairKey = 32
 
 // User is a person who may log in.
 type User struct {
-	Name string
-	Role Role
-	Hash string // argon2id, as made by [HashPassword]
+	Name  string
+	Role  Role            // in the whole plant
+	Hash  string          // argon2id, as made by [HashPassword]
+	Areas map[string]Role // the roles in some areas instead
+
+	Locked     bool // may not log in
+	MustChange bool // may only change the password
 }
 
 // Token is a bearer token of a script.
@@ -48,4 +55,7 @@ type Token struct {
 	Name string // shown in the journal
 	Role Role
 	Hash string // as made by [HashToken]
+
+	Areas   map[string]Role
+	Expires time.Time // zero: never
 }

@@ -102,6 +102,9 @@ func roleCommand(verb string) endpoint {
 		case cmd.Area != "" && !s.knowsArea(cmd.Area):
 			return nil, api.NewProblem(api.CodeNotFound, "no area %q", cmd.Area)
 		}
+		if err := c.who.Refuse(RoleChange, cmd.Area); err != nil {
+			return nil, err
+		}
 		cmd.Verb = verb
 		ctx, cancel := commandContext(c.r.Context(), roleTimeout)
 		defer cancel()

@@ -45,6 +45,10 @@ const (
 	loginBurst        = 10
 	lockAfter         = 5 // wrong passwords of a user from an address in a row
 	lockTime          = 15 * time.Minute
+	siegeAfter        = 50 // wrong passwords of a user from all addresses within
+	siegeTime         = 15 * time.Minute
+	knownAddresses    = 32 // of a user
+	knownLife         = 30 * 24 * time.Hour
 	passwordQueueTime = 3 * time.Second // to wait for the one password check at a time
 	maxUserName       = 64              // bytes
 )

@@ -52,7 +52,7 @@ func serveLoad() {
 	f := newFake("a", tags...)
 	cfg := testConfig("a")
 	for i := range loadUsers {
-		cfg.Tokens = append(cfg.Tokens, Token{fmt.Sprint("load", i), Viewer, HashToken(fmt.Sprint("load", i))})
+		cfg.Tokens = append(cfg.Tokens, Token{Name: fmt.Sprint("load", i), Role: Viewer, Hash: HashToken(fmt.Sprint("load", i))})
 	}
 	cfg.Listen = func(string, string) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
 	s, err := New(cfg, f)

@@ -16,6 +16,7 @@ const (
 	AuditLogin    = "log-in"
 	AuditRefused  = "log-in refused"
 	AuditLocked   = "log-in locked"
+	AuditSiege    = "log-in under attack"
 	AuditLogout   = "log-out"
 	AuditExchange = "ticket exchanged"
 )
@@ -32,11 +33,19 @@ func (s *Server) postSession(c *call) (any, error) {
 	if err != nil {
 		return nil, c.refuse(err)
 	}
-	id, sess := s.newSession(who.User, who.Role)
+	return s.begin(c, who), nil
+}
+
+// begin starts the session of a browser that has just proved to be somebody.
+func (s *Server) begin(c *call, who Actor) api.Session {
+	id, sess := s.newSession(who.User, s.accountOf(who))
 	s.setCookie(c.w, s.cookieName(), id, sess.expires)
 	s.backend.Audit(AuditEvent{Event: AuditLogin, Actor: who})
-	return s.describe(who, sess.expires), nil
+	return s.describe(who, sess.expires)
 }
+
+// accountOf is the account of somebody who has just proved to be its owner.
+func (s *Server) accountOf(who Actor) account { return s.accounts.Load().users.byName[who.User] }
 
 // Authenticate checks a name and password for any door of the node: attempts are limited, counted together, and a
 // refused one is in the journal. The error is an [*api.Problem], perhaps with a time to wait ([RetryAfter]).
@@ -45,8 +54,8 @@ func (s *Server) Authenticate(ctx context.Context, user, password, address strin
 	if ok, wait := s.logins.allow(address, s.now()); !ok {
 		return who, RetryAfter{wait, "too many log-ins from " + address}
 	}
-	if wait := s.lockout.locked(user, address, s.now()); wait > 0 {
-		return who, RetryAfter{wait, fmt.Sprintf("locked after %d wrong passwords", lockAfter)}
+	if wait := max(s.lockout.locked(user, address, s.now()), s.siege.shut(user, address, s.now())); wait > 0 {
+		return who, RetryAfter{wait, "locked after too many wrong passwords"}
 	}
 	var acc account
 	var good bool
@@ -56,12 +65,18 @@ func (s *Server) Authenticate(ctx context.Context, user, password, address strin
 	if s.lockout.record(user, address, good, s.now()) {
 		s.backend.Audit(AuditEvent{Event: AuditLocked, Actor: who, Detail: fmt.Sprintf("for %v after %d wrong passwords", lockTime, lockAfter)})
 	}
+	if s.siege.record(user, address, good, s.now()) {
+		s.backend.Audit(AuditEvent{Event: AuditSiege, Actor: who, Detail: fmt.Sprintf("%d wrong passwords from many addresses: for %v only addresses this user has come from are heard", siegeAfter, siegeTime)})
+	}
 	if !good {
 		s.backend.Audit(AuditEvent{Event: AuditRefused, Actor: who})
 		return who, api.NewProblem(api.CodeUnauthorized, "name or password is wrong")
 	}
-	who.Role = acc.role
-	return who, nil
+	if acc.locked {
+		s.backend.Audit(AuditEvent{Event: AuditRefused, Actor: who, Detail: "the account is locked"})
+		return who, api.NewProblem(api.CodeForbidden, "the account is locked: an administrator has to unlock it")
+	}
+	return acc.actor(user, address), nil
 }
 
 // RetryAfter is the refusal of a log-in that may be tried again later.
@@ -130,7 +145,7 @@ func (s *Server) postExchange(c *call) (any, error) {
 	if err != nil {
 		return nil, api.NewProblem(api.CodeUnauthorized, "%v", err)
 	}
-	id, sess := s.newSession(who.User, who.Role)
+	id, sess := s.newSession(who.User, s.accountOf(who))
 	s.backend.Audit(AuditEvent{Event: AuditExchange, Actor: who})
 	out := s.describe(who, sess.expires)
 	out.Token = id
@@ -138,7 +153,8 @@ func (s *Server) postExchange(c *call) (any, error) {
 }
 
 func (s *Server) describe(who Actor, expires time.Time) api.Session {
-	return api.Session{User: who.User, Role: who.Role.String(), Permissions: who.Role.permissions(), ExpiresAt: expires.UTC(), Node: s.cfg.Node}
+	return api.Session{User: who.User, Role: who.Role.String(), Areas: who.areaRoles(), Permissions: filled(who.permissions()),
+		MustChange: who.MustChange, ExpiresAt: expires.UTC(), Node: s.cfg.Node}
 }
 
 func (s *Server) setCookie(w http.ResponseWriter, name, value string, expires time.Time) {

@@ -92,8 +92,11 @@ type users struct {
 }
 
 type account struct {
-	role Role
-	hash passwordHash
+	role  Role
+	areas map[string]Role
+	hash  passwordHash
+
+	locked, mustChange bool
 }
 
 func newUsers(list []User) (users, error) {
@@ -112,7 +115,7 @@ func newUsers(list []User) (users, error) {
 		if user.Role < Viewer || user.Role > Admin {
 			return u, fmt.Errorf("user %q has no role", user.Name)
 		}
-		u.byName[user.Name] = account{role: user.Role, hash: h}
+		u.byName[user.Name] = account{role: user.Role, areas: user.Areas, hash: h, locked: user.Locked, mustChange: user.MustChange}
 		u.decoy = h
 	}
 	return u, nil

@@ -259,10 +259,10 @@ var testKey = bytes.Repeat([]byte{7}, MinPairKey)
 func testConfig(node string) Config {
 	return Config{
 		Node: node, Origins: []string{"http://a.test", "http://b.test"}, PairKey: testKey,
-		Users: []User{{"vera", Viewer, cheapHash("password-v")}, {"olga", Operator, cheapHash("password-o")},
-			{"emil", Engineer, cheapHash("password-e")}, {"adam", Admin, cheapHash("password-a")}},
-		Tokens: []Token{{"script-view", Viewer, HashToken("tok-viewer")}, {"script-op", Operator, HashToken("tok-operator")},
-			{"script-eng", Engineer, HashToken("tok-engineer")}, {"script-admin", Admin, HashToken("tok-admin")}},
+		Users: []User{{Name: "vera", Role: Viewer, Hash: cheapHash("password-v")}, {Name: "olga", Role: Operator, Hash: cheapHash("password-o")},
+			{Name: "emil", Role: Engineer, Hash: cheapHash("password-e")}, {Name: "adam", Role: Admin, Hash: cheapHash("password-a")}},
+		Tokens: []Token{{Name: "script-view", Role: Viewer, Hash: HashToken("tok-viewer")}, {Name: "script-op", Role: Operator, Hash: HashToken("tok-operator")},
+			{Name: "script-eng", Role: Engineer, Hash: HashToken("tok-engineer")}, {Name: "script-admin", Role: Admin, Hash: HashToken("tok-admin")}},
 	}
 }
 

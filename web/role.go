@@ -42,6 +42,8 @@ const (
 	// Anonymous needs no log-in: health checks, the log-in itself, and the files of the dashboard.
 	Anonymous     Permission = "anonymous"
 	View          Permission = "view"
+	Own           Permission = "own" // one's own session and password, also while the password must be changed
+	PeopleAdmin   Permission = "people.change"
 	TagWrite      Permission = "tag.write"
 	AlarmOperate  Permission = "alarm.operate"  // acknowledge, shelve, reset, comment
 	AlarmEngineer Permission = "alarm.engineer" // out of service
@@ -52,22 +54,11 @@ const (
 
 // needs lists the lowest role that has a permission. A permission that is not here is nobody's.
 var needs = map[Permission]Role{
-	Anonymous: Nobody, View: Viewer, TagWrite: Operator, AlarmOperate: Operator, AlarmEngineer: Engineer, RoleChange: Admin, AppDeploy: Engineer, BackupTake: Admin,
+	Anonymous: Nobody, View: Viewer, Own: Viewer, PeopleAdmin: Admin, TagWrite: Operator, AlarmOperate: Operator, AlarmEngineer: Engineer, RoleChange: Admin, AppDeploy: Engineer, BackupTake: Admin,
 }
 
 // May reports whether the role has the permission.
 func (r Role) May(p Permission) bool {
 	least, known := needs[p]
 	return known && r >= least
-}
-
-// permissions returns the names of everything the role may do, in a fixed order.
-func (r Role) permissions() []string {
-	var names []string
-	for _, p := range []Permission{View, TagWrite, AlarmOperate, AlarmEngineer, RoleChange} {
-		if r.May(p) {
-			names = append(names, string(p))
-		}
-	}
-	return names
 }

@@ -44,7 +44,7 @@ func join(lists ...[]param) []param {
 // routes is the table. A request that matches no row is refused like one without permission.
 func routes() []route {
 	var all []route
-	for _, part := range [][]route{healthRoutes(), sessionRoutes(), roleRoutes(), tagRoutes(), alarmRoutes(), appRoutes(), recordRoutes()} {
+	for _, part := range [][]route{healthRoutes(), sessionRoutes(), roleRoutes(), tagRoutes(), alarmRoutes(), appRoutes(), recordRoutes(), peopleRoutes()} {
 		all = append(all, part...)
 	}
 	return all
@@ -70,9 +70,9 @@ func sessionRoutes() []route {
 	return []route{
 		{method: "POST", pattern: base + "/session", permission: Anonymous, handle: (*Server).postSession,
 			body: typeOf[api.Login](), answer: typeOf[api.Session](), summary: "Log in: sets the session cookie"},
-		{method: "GET", pattern: base + "/session", permission: View, handle: (*Server).getSession, answer: typeOf[api.Session](),
+		{method: "GET", pattern: base + "/session", permission: Own, handle: (*Server).getSession, answer: typeOf[api.Session](),
 			summary: "Who is signed in"},
-		{method: "DELETE", pattern: base + "/session", permission: View, handle: (*Server).deleteSession, summary: "Log out"},
+		{method: "DELETE", pattern: base + "/session", permission: Own, handle: (*Server).deleteSession, summary: "Log out"},
 		{method: "POST", pattern: base + "/session/exchange", permission: Anonymous, handle: (*Server).postExchange,
 			body: typeOf[api.Ticket](), answer: typeOf[api.Session](), summary: "A session here for a ticket of either node"},
 		{method: "POST", pattern: base + "/ticket", permission: View, handle: (*Server).postTicket, answer: typeOf[api.Ticket](),

@@ -26,6 +26,7 @@ type Server struct {
 	sessions *sessions
 	gate     gate
 	lockout  *lockout
+	siege    *siege
 	logins   *limiter // by address
 	writes   *limiter // by user
 	nonces   *nonces
@@ -61,7 +62,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 		return nil, fmt.Errorf("web: the pair key has %d bytes, it needs %d", n, MinPairKey)
 	}
 	s := &Server{
-		cfg: cfg, backend: backend, log: cfg.Log, sessions: newSessions(), gate: newGate(), lockout: newLockout(),
+		cfg: cfg, backend: backend, log: cfg.Log, sessions: newSessions(), gate: newGate(), lockout: newLockout(), siege: newSiege(),
 		logins: newLimiter(loginsPerMinute/60.0, loginBurst), writes: newLimiter(writesPerSecond, writeBurst),
 		nonces: newNonces(), registry: prometheus.NewRegistry(),
 	}
@@ -94,7 +95,7 @@ func (s *Server) SetAccounts(list []User, toks []Token) error {
 	s.accounts.Store(&accounts{users: u, tokens: t})
 	s.sessions.endIf(func(sess *session) bool {
 		a, ok := u.byName[sess.user]
-		return !ok || a.role != sess.role || s.bind(sess.user) != sess.bound
+		return !ok || !a.same(sess.account) || s.bind(sess.user) != sess.bound
 	})
 	return nil
 }

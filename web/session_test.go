@@ -122,7 +122,7 @@ func TestSessionsMakeWay(t *testing.T) {
 	create := func(user string) (string, *session) {
 		n++
 		id := fmt.Sprint("id", n)
-		return id, s.add(id, &session{user: user, role: Operator, created: now, expires: now.Add(sessionLife), ended: make(chan struct{})}, now)
+		return id, s.add(id, &session{user: user, account: account{role: Operator}, created: now, expires: now.Add(sessionLife), ended: make(chan struct{})}, now)
 	}
 	first, firstSession := create("olga")
 	for i := range maxUserSessions {

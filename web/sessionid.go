@@ -29,19 +29,19 @@ type sessionID struct {
 const sessionPrefix = "ss1." // kind and version
 
 // newSession starts a session of a user who has just proved to be one, and returns its id.
-func (s *Server) newSession(user string, role Role) (string, *session) {
+func (s *Server) newSession(user string, acc account) (string, *session) {
 	now := s.now()
 	c := sessionID{User: user, Issued: now.Unix(), Expires: now.Add(sessionLife).Unix(), Bound: s.bind(user), ID: rand.Text() + rand.Text()}
 	id := c.ID
 	if len(s.cfg.PairKey) > 0 {
 		id = seal(s.cfg.PairKey, sessionPrefix, c)
 	}
-	return id, s.sessions.add(id, c.session(role, now), now)
+	return id, s.sessions.add(id, c.session(acc, now), now)
 }
 
-func (c sessionID) session(role Role, now time.Time) *session {
+func (c sessionID) session(acc account, now time.Time) *session {
 	sum := sha256.Sum256([]byte(c.ID))
-	return &session{mark: "session " + hex.EncodeToString(sum[:markBytes]), user: c.User, role: role, created: now,
+	return &session{mark: "session " + hex.EncodeToString(sum[:markBytes]), user: c.User, account: acc, created: now,
 		expires: time.Unix(c.Expires, 0), bound: c.Bound, ended: make(chan struct{})}
 }
 
@@ -75,10 +75,10 @@ func (s *Server) revive(ctx context.Context, id string) (*session, bool) {
 		return nil, false
 	}
 	a, known := s.accounts.Load().users.byName[c.User]
-	if !known || !hmac.Equal([]byte(c.Bound), []byte(s.bind(c.User))) {
+	if !known || a.locked || !hmac.Equal([]byte(c.Bound), []byte(s.bind(c.User))) {
 		return nil, false
 	}
-	sess := c.session(a.role, now)
+	sess := c.session(a, now)
 	if s.loggedOut(ctx, sess, issued) {
 		return nil, false
 	}

@@ -10,7 +10,7 @@ import (
 type session struct {
 	mark    string // names the session in the journal
 	user    string
-	role    Role
+	account account // as it was when the session began
 	created time.Time
 	expires time.Time
 	bound   string        // to the password

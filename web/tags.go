@@ -137,6 +137,9 @@ func (s *Server) checkWrite(who Actor, name string, in api.Write) (Write, error)
 		return w, api.NewProblem(api.CodeBadRequest, "the reason has at most %d bytes", maxText)
 	}
 	w.Tag = d
+	if err := who.Refuse(TagWrite, d.Area); err != nil {
+		return w, err
+	}
 	var err error
 	if w.Value, err = parseValue(d, in.Value); err != nil {
 		return w, err

@@ -20,6 +20,7 @@ const (
 	CodeBadRequest   = "bad_request"
 	CodeUnauthorized = "unauthorized"
 	CodeForbidden    = "forbidden"
+	CodePasswordDue  = "password_due" // the password must be changed before anything else
 	CodeNotFound     = "not_found"
 	CodeTooLarge     = "too_large"
 	CodeTooMany      = "too_many"
@@ -39,7 +40,7 @@ const (
 )
 
 var statusOf = map[string]int{
-	CodeBadRequest: http.StatusBadRequest, CodeUnauthorized: http.StatusUnauthorized, CodeForbidden: http.StatusForbidden,
+	CodeBadRequest: http.StatusBadRequest, CodeUnauthorized: http.StatusUnauthorized, CodeForbidden: http.StatusForbidden, CodePasswordDue: http.StatusForbidden,
 	CodeNotFound: http.StatusNotFound, CodeTooLarge: http.StatusRequestEntityTooLarge, CodeTooMany: http.StatusTooManyRequests,
 	CodeInternal: http.StatusInternalServerError, CodeUnavailable: http.StatusServiceUnavailable,
 	CodeBadValue: http.StatusUnprocessableEntity, CodeDevice: http.StatusBadGateway,

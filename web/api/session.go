@@ -10,11 +10,15 @@ type Login struct {
 
 // Session tells who is signed in: the answer of POST and GET /api/v1/session and of the exchange of a ticket.
 type Session struct {
-	User        string    `json:"user"`
-	Role        string    `json:"role"` // viewer, operator, engineer, admin
-	Permissions []string  `json:"permissions"`
-	ExpiresAt   time.Time `json:"expires_at"`
-	Node        string    `json:"node"`
+	User        string   `json:"user"`
+	Role        string   `json:"role"` // viewer, operator, engineer, admin
+	Permissions []string `json:"permissions"`
+	// Areas are the roles in some areas instead of the one in the whole plant.
+	Areas map[string]string `json:"areas,omitempty"`
+	// MustChange: the password was set by somebody else; nothing is allowed but to change it.
+	MustChange bool      `json:"must_change,omitempty"`
+	ExpiresAt  time.Time `json:"expires_at"`
+	Node       string    `json:"node"`
 	// Token is only in the answer of POST /api/v1/session/exchange: a page of the other node cannot have a cookie here
 	// and sends it as a bearer token.
 	Token string `json:"token,omitempty"`

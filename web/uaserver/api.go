@@ -112,7 +112,8 @@ type Backend interface {
 // User is who a session acts for.
 type User struct {
 	Name     string
-	MayWrite bool // writable tags show as writable to this user; the Backend still decides on each write
+	Address  string // of the client without the port, when a session acts for the user
+	MayWrite bool   // writable tags show as writable to this user; the Backend still decides on each write
 	// MayOperateAlarms lets the user acknowledge, comment and shelve.
 	MayOperateAlarms bool
 }

@@ -56,7 +56,7 @@ func (k *call) certificateUser(x *session, t *ua.X509IdentityToken, proof *ua.Si
 	if err := algo.VerifySignature(append(bytes.Clone(k.s.cfg.Identity.Certificate), x.nonce...), proof.Signature); err != nil {
 		return user, ua.StatusBadUserSignatureInvalid
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), logInTime)
+	ctx, cancel := k.logInContext()
 	defer cancel()
 	known, err := users.UserOfCertificate(ctx, cert)
 	if err != nil {

@@ -2,7 +2,6 @@ package uaserver
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/binary"
@@ -239,6 +238,7 @@ func (k *call) activateSession(req *ua.ActivateSessionRequest) (ua.Response, err
 		}
 		return nil, err
 	}
+	user.Address = k.c.address()
 	if !k.s.bind(x, k.c, user, anonymous) {
 		return nil, ua.StatusBadSessionIDInvalid
 	}
@@ -321,7 +321,7 @@ func (k *call) logIn(x *session, req *ua.ActivateSessionRequest) (user User, ano
 		if t.UserName == "" || len(t.UserName) > maxNameBytes {
 			return user, false, ua.StatusBadUserAccessDenied
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), logInTime)
+		ctx, cancel := k.logInContext()
 		defer cancel()
 		known, err := k.s.backend.Authenticate(ctx, t.UserName, password)
 		if err != nil {
