@@ -16,7 +16,9 @@ const (
 	// maxConditions is the number of condition or tag images in one outcome or snapshot: non-exclusive alarms have four.
 	maxConditions = 4 * MaxDefinitions
 	maxLimits     = 8
-	formatVersion = 1
+	// formatVersion is what is written. Version 1 had neither the flood nor the last event of a condition.
+	formatVersion = 2
+	formatFlood   = 2
 )
 
 // ErrCodec is the reason given for bytes that are not an outcome or a snapshot.
@@ -43,7 +45,26 @@ func AppendOutcome(dst []byte, o Outcome) []byte {
 	for i := range o.Tags {
 		dst = appendTag(dst, &o.Tags[i])
 	}
+	if dst = appendBool(dst, o.Flood != nil); o.Flood != nil {
+		dst = appendFlood(dst, o.Flood)
+	}
 	return dst
+}
+
+func appendFlood(dst []byte, f *FloodImage) []byte {
+	dst = binary.AppendUvarint(appendTime(dst, f.Since), uint64(len(f.Raised)))
+	for _, t := range f.Raised {
+		dst = appendTime(dst, t)
+	}
+	return dst
+}
+
+func readFlood(r *reader) FloodImage {
+	f := FloodImage{Since: r.time()}
+	for range r.count("activations", MaxFloodEnter+1) {
+		f.Raised = append(f.Raised, r.time())
+	}
+	return f
 }
 
 // ReadOutcome decodes one outcome from the front of b and returns the rest. It never panics and allocates in proportion
@@ -72,6 +93,10 @@ func ReadOutcome(b []byte) (Outcome, []byte, error) {
 		if r.Err() != nil {
 			return Outcome{}, b, r.Err()
 		}
+	}
+	if r.v >= formatFlood && r.bool() {
+		f := readFlood(r)
+		o.Flood = &f
 	}
 	if r.Err() != nil {
 		return Outcome{}, b, r.Err()
@@ -128,7 +153,7 @@ func appendEvent(dst []byte, ev *Event) []byte {
 
 func readEvent(r *reader) Event {
 	var ev Event
-	copy(ev.Key[:], r.Take(len(ev.Key)))
+	ev.Key = r.key()
 	ev.Time, ev.Order, ev.Condition = r.time(), r.Uint16(), r.Text(MaxID)
 	ev.Kind, ev.State = Kind(r.enum(uint8(kindEnd))), State(r.enum(uint8(stateEnd)))
 	ev.Level, ev.Priority = Level(r.enum(uint8(levelEnd))), Priority(r.enum(uint8(priorityEnd)))
@@ -170,7 +195,8 @@ func appendCondition(dst []byte, c *ConditionImage) []byte {
 		dst = appendBool(append(dst, byte(l.Level)), l.Active)
 		dst = appendTime(appendTime(dst, l.Onset), l.Offset)
 	}
-	return dst
+	dst = append(dst, c.Last.Key[:]...)
+	return appendText(binary.AppendUvarint(dst, c.Last.Occurrence), c.Last.By)
 }
 
 func readCondition(r *reader) ConditionImage {
@@ -178,7 +204,7 @@ func readCondition(r *reader) ConditionImage {
 	c.ID = r.Text(MaxID)
 	c.Level, c.Priority = Level(r.enum(uint8(levelEnd))), Priority(r.enum(uint8(priorityEnd)))
 	c.Shelving = Shelving(r.enum(uint8(ShelvedOneShot) + 1))
-	c.Suppressed = Suppression(r.enum(uint8(SuppressedByTag|SuppressedByParent) + 1))
+	c.Suppressed = Suppression(r.enum(uint8(suppressionEnd)))
 	c.Occurrence, c.OccurrenceTerm = r.Uvarint(), r.Uvarint()
 	for _, v := range [...]*bool{&c.Unacked, &c.Latched, &c.Held, &c.BadReported, &c.Idle, &c.FirstOut, &c.OOS, &c.HasTarget} {
 		*v = r.bool()
@@ -196,6 +222,9 @@ func readCondition(r *reader) ConditionImage {
 	}
 	for range r.count("limits", maxLimits) {
 		c.Limits = append(c.Limits, LimitImage{Level: Level(r.enum(uint8(levelEnd))), Active: r.bool(), Onset: r.time(), Offset: r.time()})
+	}
+	if r.v >= formatFlood {
+		c.Last = LastEvent{Key: r.key(), Occurrence: r.Uvarint(), By: r.Text(MaxText)}
 	}
 	return c
 }
@@ -217,14 +246,17 @@ func readTag(r *reader) TagImage {
 	return f
 }
 
-// reader takes the fields of an outcome or a snapshot off the front of bytes.
-type reader struct{ tag.Reader }
+// reader takes the fields of an outcome or a snapshot of version v off the front of bytes.
+type reader struct {
+	tag.Reader
+	v uint8
+}
 
-func newReader(b []byte) *reader { return &reader{tag.NewReader(b, ErrCodec)} }
+func newReader(b []byte) *reader { return &reader{Reader: tag.NewReader(b, ErrCodec)} }
 
 func (r *reader) version() {
-	if v := r.enum(formatVersion + 1); r.Err() == nil && v != formatVersion {
-		r.Fail(fmt.Sprintf("format version %d, this program reads %d", v, formatVersion))
+	if r.v = r.Byte(); r.Err() == nil && (r.v == 0 || r.v > formatVersion) {
+		r.Fail(fmt.Sprintf("format version %d, this program reads 1 to %d", r.v, formatVersion))
 	}
 }
 
@@ -236,6 +268,11 @@ func (r *reader) count(what string, limit int) int {
 		return 0
 	}
 	return int(v)
+}
+
+func (r *reader) key() (k Key) {
+	copy(k[:], r.Take(len(k)))
+	return k
 }
 
 func (r *reader) bool() bool { return r.enum(2) == 1 }

@@ -77,6 +77,8 @@ type Config struct {
 	// FirstScanGrace is how long after a take-over a bad first sample is not believed; zero means the default, a
 	// negative value none.
 	FirstScanGrace time.Duration
+	// Flood is the flood suppression; the zero value is none.
+	Flood FloodSuppression
 }
 
 func (c Config) grace() int64 {

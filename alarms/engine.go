@@ -24,6 +24,7 @@ type Engine struct {
 	byCond  map[string]*condition
 	queue   timers
 	orphans []ConditionImage // restored conditions the configuration does not have: closed at the next take-over
+	flood   FloodImage
 
 	// What the present call did so far.
 	mark      *Mark
@@ -34,6 +35,8 @@ type Engine struct {
 	touched   []*condition
 	touchTags []*follow
 	release   []*condition // suppression may end when the present instant is complete
+
+	floodTouched bool // the image of the flood changed in this call
 }
 
 // follow is a tag that alarms use.
@@ -262,7 +265,7 @@ func (e *Engine) touchTag(f *follow) {
 
 // take ends a call: it returns what the call did.
 func (e *Engine) take() Outcome {
-	o := Outcome{Mark: e.mark, Events: e.events}
+	o := Outcome{Mark: e.mark, Events: e.events, Flood: e.takeFlood()}
 	e.mark, e.events = nil, nil
 	if len(e.touched) > 0 {
 		o.Changed = make([]ConditionImage, 0, len(e.touched))

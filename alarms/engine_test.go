@@ -27,9 +27,14 @@ type bench struct {
 
 func newBench(t testing.TB, defs ...alarms.Definition) *bench {
 	t.Helper()
+	return benchOf(t, alarms.Config{Alarms: defs})
+}
+
+func benchOf(t testing.TB, cfg alarms.Config) *bench {
+	t.Helper()
 	b := &bench{t: t, names: newNames()}
 	var err error
-	if b.eng, err = alarms.New(alarms.Config{Alarms: defs}, b.names.lookup); err != nil {
+	if b.eng, err = alarms.New(cfg, b.names.lookup); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -255,7 +260,10 @@ func TestReportOfWhoWasSlow(t *testing.T) {
 	add(661, alarms.KindAck, "C1", "")
 	add(2000, alarms.KindRaise, "LATE", "")
 	r := alarms.KPI(events, epoch, instant(1800))
-	if r.Total != 11 || r.Ack.Count != 2 || r.Ack.Max != time.Minute || len(r.Floods) != 1 || r.Floods[0].First != "C0" || r.Floods[0].Count != 11 ||
+	if r.Ack != (alarms.AckTimes{Count: 2, Median: 30 * time.Second, P95: time.Minute, Max: time.Minute}) {
+		t.Errorf("times to acknowledge %+v", r.Ack)
+	}
+	if r.Total != 11 || len(r.Floods) != 1 || r.Floods[0].First != "C0" || r.Floods[0].Count != 11 ||
 		r.Floods[0].From != instant(600) || r.Floods[0].To != instant(1200) || len(r.Top) != 10 || math.Round(r.PctTop) != 91 {
 		t.Errorf("%+v", r)
 	}

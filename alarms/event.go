@@ -35,6 +35,7 @@ const (
 	NoteUncertain = "uncertain" // QUALITY: an input became uncertain and the alarm holds on uncertain
 	NoteGood      = "good"      // QUALITY: all inputs are usable again
 	NoteRemoved   = "removed"   // CLEAR: the alarm left the configuration
+	NoteFlood     = "flood"     // SUPPRESS, UNSUPPRESS: of an alarm flood
 	NoteFork      = "fork"      // any kind: recorded by the losing side of a split brain
 	NoteMerged    = "merged"    // a command of the losing side was taken over
 	NoteAdopted   = "adopted"   // MERGE: an unacknowledged alarm only the losing side saw

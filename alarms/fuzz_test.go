@@ -82,7 +82,7 @@ func FuzzPair(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0, 220, 3, 0, 5, 1, 1, 50, 2, 1, 120, 9, 5, 9, 10, 1}, 8))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if len(in) < 1200 {
-			newFuzzPair(t).run(in)
+			newFuzzPair(t, len(in)%2 == 1).run(in)
 		}
 	})
 }
@@ -99,7 +99,7 @@ func TestRandomStories(t *testing.T) {
 		for i := range in {
 			in[i] = byte(rng.Uint32())
 		}
-		p := newFuzzPair(t)
+		p := newFuzzPair(t, seed%2 == 1)
 		p.run(in)
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
@@ -107,8 +107,14 @@ func TestRandomStories(t *testing.T) {
 	}
 }
 
-func newFuzzPair(t *testing.T) *fuzzPair {
-	return &fuzzPair{t: t, nodes: [2]*bench{newBench(t, everyKind()...), newBench(t, everyKind()...)}, keys: map[alarms.Key]bool{}, now: 1, term: 1,
+// newFuzzPair returns a pair, with flood suppression if asked for: one urgent level then comes through a flood.
+func newFuzzPair(t *testing.T, floods bool) *fuzzPair {
+	cfg := alarms.Config{Alarms: everyKind()}
+	if floods {
+		cfg.Alarms[0].Priorities = map[alarms.Level]alarms.Priority{alarms.LevelHiHi: alarms.PriorityHigh}
+		cfg.Flood = alarms.FloodSuppression{Enter: 4, Leave: 2, Window: 15 * time.Second, Keep: alarms.PriorityHigh}
+	}
+	return &fuzzPair{t: t, cfg: cfg, nodes: [2]*bench{benchOf(t, cfg), benchOf(t, cfg)}, keys: map[alarms.Key]bool{}, now: 1, term: 1,
 		states: map[string]alarms.State{}}
 }
 
@@ -121,6 +127,7 @@ func (p *fuzzPair) run(in []byte) {
 
 type fuzzPair struct {
 	t      testing.TB
+	cfg    alarms.Config
 	nodes  [2]*bench // the active first
 	keys   map[alarms.Key]bool
 	states map[string]alarms.State
@@ -162,18 +169,18 @@ func (p *fuzzPair) rare(now int64, arg byte) {
 		p.term++
 		p.apply(nil, p.nodes[0].eng.TakeOver(now, p.term))
 	case 1: // the active restarts from its own image
-		fresh := newBench(p.t, everyKind()...)
+		fresh := benchOf(p.t, p.cfg)
 		if err := fresh.eng.Restore(p.nodes[0].eng.Snapshot()); err != nil {
 			p.t.Fatal(err)
 		}
 		p.nodes[0] = fresh
 	case 2:
 		a, b := p.nodes[0], p.nodes[1]
-		o, err := a.eng.Reload(now, alarms.Config{Alarms: everyKind()}, a.names.lookup, nil)
+		o, err := a.eng.Reload(now, p.cfg, a.names.lookup, nil)
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		if err := b.eng.Reconfigure(alarms.Config{Alarms: everyKind()}, b.names.lookup); err != nil {
+		if err := b.eng.Reconfigure(p.cfg, b.names.lookup); err != nil {
 			p.t.Fatal(err)
 		}
 		p.apply(nil, o)

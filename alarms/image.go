@@ -40,7 +40,17 @@ type Suppression uint8
 const (
 	SuppressedByTag Suppression = 1 << iota
 	SuppressedByParent
+	SuppressedByFlood
+	suppressionEnd
 )
+
+// note is what the journal says of the reason.
+func (s Suppression) note() string {
+	if s&SuppressedByFlood != 0 {
+		return NoteFlood
+	}
+	return ""
+}
 
 // ConditionImage is the whole state of one condition: what the standby needs to go on with it. Times are absolute.
 type ConditionImage struct {
@@ -79,6 +89,15 @@ type ConditionImage struct {
 	LimitValue     float64
 	Earlier        []Occurrence
 	Limits         []LimitImage
+	Last           LastEvent
+}
+
+// LastEvent is what names the last event of a condition. It is zero while there was none, and where the image comes from
+// a version that did not keep it, until the next one.
+type LastEvent struct {
+	Key        Key
+	Occurrence uint64
+	By         string
 }
 
 // TagImage is what the engine knows of one tag.
@@ -106,11 +125,12 @@ type Outcome struct {
 	Events  []Event
 	Changed []ConditionImage
 	Tags    []TagImage
+	Flood   *FloodImage // nil: as it was
 }
 
 // IsZero reports whether nothing happened: nothing to journal and nothing to tell the standby.
 func (o *Outcome) IsZero() bool {
-	return o.Mark == nil && len(o.Events) == 0 && len(o.Changed) == 0 && len(o.Tags) == 0
+	return o.Mark == nil && len(o.Events) == 0 && len(o.Changed) == 0 && len(o.Tags) == 0 && o.Flood == nil
 }
 
 // base is the state without the overlays.

@@ -36,7 +36,7 @@ type Flood struct {
 // AckTimes is the time from an annunciation to its acknowledgement.
 type AckTimes struct {
 	Count       int
-	Median, P90 time.Duration
+	Median, P95 time.Duration // the shortest within which half of them, 95 % of them were acknowledged
 	Max         time.Duration
 }
 
@@ -205,5 +205,10 @@ func ackTimes(waits []time.Duration) AckTimes {
 	}
 	slices.Sort(waits)
 	n := len(waits)
-	return AckTimes{Count: n, Median: waits[n/2], P90: waits[min(n-1, n*9/10)], Max: waits[n-1]}
+	return AckTimes{Count: n, Median: rank(waits, 50), P95: rank(waits, 95), Max: waits[n-1]}
+}
+
+// rank returns the percentile of sorted values as the nearest rank: one of the values, which so many percent do not exceed.
+func rank(sorted []time.Duration, percent int) time.Duration {
+	return sorted[(len(sorted)*percent+99)/100-1]
 }

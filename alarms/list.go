@@ -45,6 +45,7 @@ type Condition struct {
 	Limit        float64
 	Message      string
 	Guidance     string
+	Last         LastEvent
 }
 
 // Filter chooses conditions; the zero Filter chooses all.
@@ -137,6 +138,7 @@ func (c *condition) view() Condition {
 		AckedAt: c.AckedAt, AckedBy: c.AckedBy, Shelving: c.Shelving, ShelvedBy: c.ShelvedBy, ShelvedUntil: c.ShelvedUntil,
 		Suppressed: c.Suppressed, OOS: c.OOS, OOSBy: c.OOSBy, Comment: c.Comment, Value: c.ConditionImage.Value, Quality: c.ConditionImage.Quality,
 		Limit: c.LimitValue, Message: c.message(), Guidance: c.def.Guidance,
+		Last: c.Last,
 	}
 }
 

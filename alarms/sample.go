@@ -30,6 +30,7 @@ func (e *Engine) Sample(now int64, u tag.Update) Outcome {
 }
 
 func (e *Engine) samples(now int64, batch []tag.Update, exact bool) Outcome {
+	e.setBackFlood(now)
 	for i := range batch {
 		e.advance(min(batch[i].Time, now) - 1)
 		e.sample(now, &batch[i], exact)

@@ -11,6 +11,7 @@ func (e *Engine) Snapshot() []byte {
 	b := []byte{formatVersion}
 	b = binary.AppendUvarint(b, e.term)
 	b = appendTime(b, e.graceUntil)
+	b = appendFlood(b, &e.flood)
 	b = binary.AppendUvarint(b, uint64(len(e.tags)))
 	for _, f := range e.tags {
 		b = appendTag(b, &f.TagImage)
@@ -32,6 +33,10 @@ func (e *Engine) Restore(b []byte) error {
 	r := newReader(b)
 	r.version()
 	term, grace := r.Uvarint(), r.time()
+	flood := FloodImage{}
+	if r.v >= formatFlood {
+		flood = readFlood(r)
+	}
 	var tags []TagImage
 	for range r.count("tags", maxConditions) {
 		if tags = append(tags, readTag(r)); r.Err() != nil {
@@ -51,6 +56,7 @@ func (e *Engine) Restore(b []byte) error {
 		return fmt.Errorf("alarm snapshot: %w", r.Err())
 	}
 	e.term, e.graceUntil = term, grace
+	e.adoptFlood(&flood)
 	e.restoreTags(tags)
 	e.restoreConditions(conds)
 	return nil

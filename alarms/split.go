@@ -4,7 +4,7 @@ package alarms
 // are limited. Each part is an outcome of its own; [Engine.Apply] of all of them in order is that of the whole. A part
 // holds at least one event or image, however small maxBytes is.
 func EncodeOutcome(o Outcome, maxBytes int) [][]byte {
-	s := splitter{limit: maxBytes, part: Outcome{Mark: o.Mark}}
+	s := splitter{limit: maxBytes, part: Outcome{Mark: o.Mark, Flood: o.Flood}}
 	for i := range o.Events {
 		s.buf = appendEvent(s.buf[:0], &o.Events[i])
 		s.room()
@@ -24,8 +24,8 @@ func EncodeOutcome(o Outcome, maxBytes int) [][]byte {
 	return s.parts
 }
 
-// overhead is the most that version, mark and counts take.
-const overhead = 64
+// overhead is the most that version, mark, counts and flood take.
+const overhead = 64 + 8*(MaxFloodEnter+1)
 
 type splitter struct {
 	limit int

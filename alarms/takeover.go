@@ -13,6 +13,7 @@ func (e *Engine) TakeOver(now int64, term uint64) Outcome {
 	m := Mark{Term: term, Time: now}
 	e.blind(m)
 	e.mark = &m
+	e.setBackFlood(now)
 	for _, c := range e.conds {
 		if due := c.operatorDue(); due != 0 && due <= now {
 			e.fireOperator(c, now)
@@ -20,6 +21,8 @@ func (e *Engine) TakeOver(now int64, term uint64) Outcome {
 		}
 	}
 	e.closeOrphans(now)
+	e.ebb(now)
+	e.releaseFlood() // what another configuration may have left
 	e.settle(now)
 	return e.take()
 }
@@ -59,6 +62,9 @@ func (e *Engine) Apply(o Outcome) error {
 	if o.Mark != nil {
 		e.blind(*o.Mark)
 		e.orphans = nil
+	}
+	if o.Flood != nil {
+		e.adoptFlood(o.Flood)
 	}
 	for i := range o.Tags {
 		if f, ok := e.byName[o.Tags[i].Name]; ok {
@@ -106,6 +112,7 @@ func (e *Engine) Reload(now int64, cfg Config, tags TagLookup, last func(tag.ID)
 		e.advance(now)
 		return e.take(), err
 	}
+	e.reviseFlood()
 	for i := range removed {
 		e.closeRemoved(&removed[i], now)
 	}

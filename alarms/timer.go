@@ -115,27 +115,34 @@ func (c *condition) idleDue() int64 {
 
 // Deadline returns when [Engine.Advance] must be called next; false means not before the next sample or command.
 func (e *Engine) Deadline() (int64, bool) {
+	due := e.due()
+	return due, due != 0
+}
+
+// due is the earliest timer of all, 0 for none.
+func (e *Engine) due() int64 {
 	if len(e.queue) == 0 {
-		return 0, false
+		return e.floodDue()
 	}
-	return e.queue[0].due, true
+	return earliest(e.queue[0].due, e.floodDue())
 }
 
 // Advance fires the timers due up to now, each at its own instant.
 func (e *Engine) Advance(now int64) Outcome {
+	e.setBackFlood(now)
 	e.advance(now)
 	return e.take()
 }
 
 func (e *Engine) advance(until int64) {
 	e.until = until
-	for len(e.queue) > 0 && e.queue[0].due <= until {
-		at := e.queue[0].due
+	for at := e.due(); at != 0 && at <= until; at = e.due() {
 		for len(e.queue) > 0 && e.queue[0].due == at {
 			c := e.queue[0]
 			e.fire(c, at)
 			e.schedule(c)
 		}
+		e.ebb(at)
 		e.settle(at)
 	}
 }

@@ -15,12 +15,12 @@ func (e *Engine) emit(c *condition, ev Event) {
 	}
 	ev.Value, ev.Quality, ev.Limit = c.main.Value, c.main.Quality, c.LimitValue
 	c.ChangedAt, c.Value, c.Quality = ev.Time, ev.Value, ev.Quality
-	e.record(ev)
+	c.Last = LastEvent{Key: e.record(ev), Occurrence: ev.Occurrence, By: ev.By}
 	e.touch(c)
 }
 
 // record numbers the event within its instant, gives it its key and adds it to the outcome of the call.
-func (e *Engine) record(ev Event) {
+func (e *Engine) record(ev Event) Key {
 	if ev.Time == e.lastAt {
 		e.lastOrder++
 	} else {
@@ -29,6 +29,7 @@ func (e *Engine) record(ev Event) {
 	ev.Order = e.lastOrder
 	ev.Key = KeyOf(&ev)
 	e.events = append(e.events, ev)
+	return ev.Key
 }
 
 // move makes the transition from the present level to the most severe active limit.
@@ -86,6 +87,7 @@ func notBefore(g gap, at, since, delay int64) int64 {
 // raise begins an occurrence.
 func (e *Engine) raise(c *condition, i int, at, uncertainSince int64) {
 	at = max(at, c.ClearedAt)
+	e.flooded(c, c.limits[i].priority, at)
 	s, hidden := &c.Limits[i], c.hidden()
 	if c.Unacked {
 		c.Earlier = append(c.Earlier, Occurrence{Term: c.OccurrenceTerm, Number: c.Occurrence})
@@ -105,6 +107,7 @@ func (e *Engine) raise(c *condition, i int, at, uncertainSince int64) {
 	}
 	c.AckedAt, c.AckedBy, c.Comment = 0, "", ""
 	c.rearm(at)
+	e.urgent(c)
 	e.emit(c, Event{Kind: KindRaise, Time: at, Level: c.Level, Annunciate: c.announces(), Onset: c.Onset, NotBefore: uncertainSince,
 		Grouped: c.group != nil, FirstOut: first})
 	for _, child := range c.children {
@@ -169,6 +172,7 @@ func (e *Engine) relevel(c *condition, i int, at int64, g gap) {
 		c.Unacked, c.AckedAt, c.AckedBy = true, 0, ""
 	}
 	e.emit(c, Event{Kind: KindLevel, Time: at, Level: c.Level, NotBefore: since, Annunciate: up && c.announces()})
+	e.urgent(c)
 }
 
 // realarm makes an alarm that stays active for too long new again.
@@ -220,7 +224,7 @@ func (e *Engine) suppress(c *condition, why Suppression, at int64) {
 		return
 	}
 	c.conceal()
-	e.emit(c, Event{Kind: KindSuppress, Time: at, Level: c.Level, By: System})
+	e.emit(c, Event{Kind: KindSuppress, Time: at, Level: c.Level, By: System, Note: why.note()})
 	e.schedule(c)
 }
 
@@ -245,13 +249,17 @@ func (e *Engine) unsuppress(c *condition, at int64) {
 	if !c.parentActive() {
 		keep &^= SuppressedByParent
 	}
+	if !e.floodHides(c) {
+		keep &^= SuppressedByFlood
+	}
 	if keep == c.Suppressed {
 		return
 	}
+	ended := c.Suppressed &^ keep
 	c.Suppressed = keep
 	e.touch(c)
 	if keep == 0 {
-		e.reveal(c, Event{Kind: KindUnsuppress, Time: at, By: System})
+		e.reveal(c, Event{Kind: KindUnsuppress, Time: at, By: System, Note: ended.note()})
 		e.schedule(c)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// DefinitionError is one thing wrong with the configuration; Index says in which alarm of [Config], Field in which of
+// DefinitionError is one thing wrong with the configuration; Index says in which alarm of [Config], -1 in none, Field in which of
 // its fields (the configuration name: limits, deadband, suppressed_by, …).
 type DefinitionError struct {
 	Index int
@@ -35,6 +35,9 @@ func (c Config) Validate() error {
 		return &DefinitionError{Text: fmt.Sprintf("%d alarms, the limit is %d", len(c.Alarms), MaxDefinitions)}
 	}
 	v := &checker{}
+	if err := c.Flood.Validate(); err != nil {
+		v.errs = append(v.errs, &DefinitionError{Index: -1, Field: "flood", Text: err.Error()})
+	}
 	seen := map[string]int{}
 	for i := range c.Alarms {
 		v.at, v.def = i, &c.Alarms[i]

@@ -59,6 +59,26 @@ type alarmsFile struct {
 	List           []alarmFile          `yaml:"list"`
 	Groups         []groupFile          `yaml:"groups" json:",omitempty"`
 	Notify         notifyFile           `yaml:"notify" json:",omitzero"`
+	Flood          *floodFile           `yaml:"flood" json:",omitempty"`
+}
+
+type floodFile struct {
+	Enter  int      `yaml:"enter"`
+	Leave  int      `yaml:"leave"`
+	Window Seconds  `yaml:"window"`
+	Keep   Priority `yaml:"keep"`
+}
+
+// suppression is what the file says of floods; an empty mapping asks for the defaults, none for no suppression.
+func (f *floodFile) suppression() alarms.FloodSuppression {
+	if f == nil {
+		return alarms.FloodSuppression{}
+	}
+	def := alarms.DefaultFloodSuppression()
+	return alarms.FloodSuppression{
+		Enter: orDefault(f.Enter, def.Enter), Leave: orDefault(f.Leave, min(def.Leave, orDefault(f.Enter, def.Enter))),
+		Window: orDefault(time.Duration(f.Window), def.Window), Keep: orDefault(alarms.Priority(f.Keep), def.Keep),
+	}
 }
 
 type alarmFile struct {
@@ -103,15 +123,19 @@ func (b *builder) alarms() {
 	b.templates()
 	b.groups()
 	b.config.Alarms.FirstScanGrace = time.Duration(b.file.Alarms.FirstScanGrace)
+	b.config.Alarms.Flood = b.file.Alarms.Flood.suppression()
 	for i := range b.file.Alarms.List {
 		b.config.Alarms.Alarms = append(b.config.Alarms.Alarms, b.alarm(index("alarms.list", i), &b.file.Alarms.List[i]))
 	}
 	for _, err := range flatten(b.config.Alarms.Validate()) {
 		var wrong *alarms.DefinitionError
-		if errors.As(err, &wrong) {
-			b.failf(index("alarms.list", wrong.Index)+"."+wrong.Field, "%s", wrong.Text)
-		} else {
+		switch {
+		case !errors.As(err, &wrong):
 			b.failf("alarms", "%s", err)
+		case wrong.Index < 0:
+			b.failf("alarms."+wrong.Field, "%s", wrong.Text)
+		default:
+			b.failf(index("alarms.list", wrong.Index)+"."+wrong.Field, "%s", wrong.Text)
 		}
 	}
 	for i := range b.config.Alarms.Alarms {

@@ -80,3 +80,20 @@ func TestTemplateAndGroupErrors(t *testing.T) {
 		}
 	}
 }
+
+func TestFloodSuppression(t *testing.T) {
+	for settings, want := range map[string]alarms.FloodSuppression{
+		"":              {},
+		"  flood: {}\n": {Enter: 10, Leave: 5, Window: 10 * time.Minute, Keep: alarms.PriorityHigh},
+		"  flood: {enter: 3, window: 60, keep: critical}\n": {Enter: 3, Leave: 3, Window: time.Minute, Keep: alarms.PriorityCritical},
+	} {
+		c, err := load(t, withAlarms(t, settings, ""), nil)
+		if err != nil || c.Alarms.Flood != want {
+			t.Errorf("%q: %+v, want %+v, %v", settings, c.Alarms.Flood, want, err)
+		}
+	}
+	_, err := load(t, withAlarms(t, "  flood: {enter: 101}\n", ""), nil)
+	if err == nil || !strings.Contains(err.Error(), ": alarms.flood: flood: enter must be between 1 and 100") {
+		t.Errorf("%v", err)
+	}
+}

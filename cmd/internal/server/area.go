@@ -66,6 +66,8 @@ type area struct {
 	unconfirmed map[alarms.Key]bool // commands whose operators were told that the outcome is open
 	changed     uint64              // counts what the stored image of the alarms lacks
 	lineage     []ancestor          // the last snapshots this area's alarms come from
+	flood       alarms.FloodSuppression
+	flooded     bool // the journal says that there is an alarm flood
 
 	lookout *lookout
 	weights map[string]int  // of the devices
@@ -91,6 +93,7 @@ func (a *area) activate(ctx context.Context, term role.Term, reason string) erro
 	if last > 0 && last < at {
 		a.gap(history.Gap{Scope: history.Scope{Area: a.name}, From: last + 1, To: at, Reason: "switch-over: " + reason})
 	}
+	a.flooded = a.engine.FloodSince() != 0
 	out := a.engine.TakeOver(at, term.Epoch)
 	a.emit(sampleRecords(kindShown, blind), &out)
 	a.mu.Unlock()
@@ -175,16 +178,20 @@ func (a *area) emit(records []redundancy.Record, out *alarms.Outcome) *commitmen
 			records = append(records, redundancy.Record{Kind: kindOutcome, Payload: part})
 		}
 	}
+	floods := a.floodEntries(out)
+	if len(floods) > 0 {
+		records = append(records, jsonRecord(kindEntries, floods))
+	}
 	if len(records) > 0 {
 		if seq := a.publish(a.name, records...); seq > 0 {
 			a.seq = seq
 		}
 	}
-	if len(out.Events) == 0 {
+	if len(out.Events)+len(floods) == 0 {
 		return nil
 	}
 	a.transitions += uint64(len(out.Events))
-	c := a.commit.add(commitment{epoch: a.epoch, seq: a.seq, active: true, entries: a.entries(out.Events), changes: a.changes(out.Events)})
+	c := a.commit.add(commitment{epoch: a.epoch, seq: a.seq, active: true, entries: append(a.entries(out.Events), floods...), changes: a.changes(out.Events)})
 	a.notify.take(out.Events, c)
 	return c
 }

@@ -189,7 +189,7 @@ func (b backend) kpiJSON(r alarms.Report) api.KPI {
 		From: time.Unix(0, r.From).UTC(), To: time.Unix(0, r.To).UTC(), Alarms: r.Total, Per10MinAverage: r.AvgPerPeriod,
 		Per10MinPeak: r.MaxPerPeriod, FloodCount: len(r.Floods), FloodPercent: r.PctInFlood, Chattering: counted(r.Chattering),
 		Fleeting: counted(r.Fleeting), Stale: counted(r.Stale), Top: []api.AlarmCount{}, ByPriority: map[string]int{},
-		AckMedianS: r.Ack.Median.Seconds(), AckP95S: r.Ack.P90.Seconds(), Per10MinSeries: []api.RatePoint{}, TopPercent: r.PctTop,
+		AckMedianS: r.Ack.Median.Seconds(), AckP95S: r.Ack.P95.Seconds(), Per10MinSeries: []api.RatePoint{}, TopPercent: r.PctTop,
 	}
 	for _, l := range r.Top {
 		k.Top = append(k.Top, api.AlarmCount{ID: l.Condition, Count: l.Count})

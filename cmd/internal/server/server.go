@@ -228,7 +228,8 @@ func (s *Server) buildArea(name string, opts Options, node config.Node) (*area, 
 			a.ids = append(a.ids, t.ID)
 		}
 	}
-	cfg := alarms.Config{FirstScanGrace: s.cfg.Alarms.FirstScanGrace}
+	cfg := alarms.Config{FirstScanGrace: s.cfg.Alarms.FirstScanGrace, Flood: s.cfg.Alarms.Flood}
+	a.flood = cfg.Flood
 	for _, def := range s.cfg.Alarms.Alarms {
 		if def.Area == name {
 			cfg.Alarms = append(cfg.Alarms, def)

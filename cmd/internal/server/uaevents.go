@@ -33,17 +33,21 @@ func (u uaAlarms) Conditions() []alarms.Condition {
 	return all
 }
 
-// LastEvent implements [uaserver.Alarms]: a condition knows when its last event was, the journal which.
+// LastEvent implements [uaserver.Alarms]: a condition knows its last event. One whose state an older version stored knows
+// only when that was; then the journal is asked.
 func (u uaAlarms) LastEvent(_ context.Context, condition string) (alarms.Event, bool) {
 	area, ok := u.alarmArea(condition)
 	if !ok {
 		return alarms.Event{}, false
 	}
-	c := u.areas[area].conditions(alarms.Filter{Condition: condition})
-	if len(c) == 0 || c[0].ChangedAt == 0 {
+	list := u.areas[area].conditions(alarms.Filter{Condition: condition})
+	if len(list) == 0 || list[0].ChangedAt == 0 {
 		return alarms.Event{}, false
 	}
-	found := u.alarmEvents(journal.Query{From: c[0].ChangedAt, To: c[0].ChangedAt + 1, Source: condition})
+	if c := list[0]; c.Last.Key != (alarms.Key{}) {
+		return alarms.Event{Condition: condition, Key: c.Last.Key, Time: c.ChangedAt, Occurrence: c.Last.Occurrence, Level: c.Level, By: c.Last.By}, true
+	}
+	found := u.alarmEvents(journal.Query{From: list[0].ChangedAt, To: list[0].ChangedAt + 1, Source: condition})
 	if len(found) == 0 {
 		return alarms.Event{}, false
 	}
