@@ -53,6 +53,7 @@ func (s *session) answered(t *tx, adu []byte) {
 	switch {
 	case err == nil:
 		s.heard(t)
+		s.tried(t)
 		s.c.mu.Lock()
 		st := &t.dev.status
 		st.Counters.Answers++
@@ -77,6 +78,7 @@ func (s *session) answered(t *tx, adu []byte) {
 		s.note(t.dev, err)
 	}
 	switch {
+	case t.isTrial():
 	case t.sync && t.poll != nil: // the way is clear: now the request itself
 		s.transmit(t.dev, t.poll, nil, t.poll.pdu, t.poll.adu)
 	case t.sync:
@@ -111,8 +113,8 @@ func decodeAnswer(t *tx, adu []byte) (*goburrow.ProtocolDataUnit, error) {
 	return pdu, checkShape(t.pdu.FunctionCode, t.pdu.Data, pdu.FunctionCode, pdu.Data)
 }
 
-// arrived gives the poll back and publishes its values. Where only one request is in flight that waits until the next
-// one is on its way: the device works while we decode.
+// arrived gives the poll back. Its values are published later, when the next requests are on their way: the device
+// works while we decode.
 func (s *session) arrived(p *poll, data []byte) {
 	p.lost, p.tooLong, p.good, p.seen = 0, 0, s.now, true
 	s.pollDone(p, schedule.Answered)
@@ -122,12 +124,11 @@ func (s *session) arrived(p *poll, data []byte) {
 		s.reschedule(p, p.block.Period, s.now)
 		p.hourly = false
 	}
-	if s.c.window > 1 || s.ep.isRTU() {
-		s.values(p, data, s.wall)
-		return
+	if s.nHeld == len(s.held) {
+		s.publishHeld()
 	}
-	s.publishHeld()
-	s.held = held{poll: p, data: data, wall: s.wall}
+	s.held[s.nHeld] = held{poll: p, data: data, wall: s.wall}
+	s.nHeld++
 }
 
 // held is an answer that is not published yet. Its data lies in session.in: it is published before more is read, and
@@ -139,9 +140,17 @@ type held struct {
 }
 
 func (s *session) publishHeld() {
-	if p := s.held.poll; p != nil {
-		s.held.poll = nil
-		s.values(p, s.held.data, s.held.wall)
+	if s.nHeld == 0 {
+		return
+	}
+	n := s.nHeld
+	s.nHeld = 0 // whoever is reached from here has nothing to publish first
+	for i := range s.held[:n] {
+		s.values(s.held[i].poll, s.held[i].data, s.held[i].wall)
+	}
+	for i := range s.held[:n] {
+		s.settleIfDone(s.held[i].poll.dev)
+		s.held[i] = held{}
 	}
 }
 
@@ -161,7 +170,6 @@ func (s *session) values(p *poll, data []byte, wall int64) {
 	}
 	s.batch = batch
 	s.sink.Publish(batch)
-	s.settleIfDone(d)
 }
 
 // unsupportedRetry is how often a block is asked for whose function the device does not know.
@@ -182,6 +190,7 @@ func noUnit(e *Exception) bool { return e.Code == exGatewayPath || e.Code == exG
 
 // refused handles an exception to a poll.
 func (s *session) refused(t *tx, e *Exception) {
+	s.publishHeld()
 	p, d := t.poll, t.dev
 	p.lost = 0
 	changed := false

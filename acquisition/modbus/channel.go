@@ -37,6 +37,7 @@ type Channel struct {
 	running bool
 	conn    stream // while connected, so that it can be woken
 	ops     []*op  // waiting operator writes and single requests
+	trial   *trial // waits
 	probe   *probing
 }
 
@@ -71,7 +72,8 @@ type device struct {
 	settled  bool    // reported good since Run began
 	reported bool    // reported at all since Run began
 
-	status acquisition.DeviceStatus // guarded by Channel.mu
+	status  acquisition.DeviceStatus // guarded by Channel.mu
+	longest plan.Block               // its longest read; guarded by Channel.mu
 }
 
 // poll is one block of a device in the schedule.
@@ -256,6 +258,7 @@ func (c *Channel) release() {
 		d.status.State, d.status.Since = acquisition.Stopped, now
 	}
 	c.mu.Unlock()
+	c.refuseTrial(errStopped)
 	for _, o := range ops {
 		o.finish(acquisition.WriteResult{Outcome: acquisition.Refused, Err: errStopped})
 	}

@@ -142,6 +142,7 @@ func (s *session) connectFailed(err error) {
 func (s *session) linkLost(err error) {
 	s.c.log.Debug("connection lost", "endpoint", s.ep.address, "err", err)
 	s.publishHeld()
+	s.endTrial(true)
 	for i := range s.txs {
 		t := &s.txs[i]
 		if !t.busy {
@@ -151,6 +152,8 @@ func (s *session) linkLost(err error) {
 		s.note(t.dev, err)
 		if t.op != nil {
 			s.opLost(t.op, err)
+		}
+		if t.poll == nil {
 			continue
 		}
 		t.poll.lost++

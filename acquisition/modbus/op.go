@@ -137,6 +137,7 @@ func (s *session) takeOp() {
 
 // refuseOps refuses everything that waits.
 func (s *session) refuseOps(err error) {
+	s.c.refuseTrial(err)
 	for s.takeOp(); s.op != nil; s.takeOp() {
 		s.op.interrupted(err)
 		s.op = nil
@@ -285,6 +286,7 @@ func (s *session) rawAnswered(o *op, pdu *goburrow.ProtocolDataUnit, err error, 
 
 // verified compares what was read back and publishes it.
 func (s *session) verified(o *op, data []byte) {
+	s.publishHeld()
 	last := &o.dev.last[o.index]
 	v, q := o.point.decode(data, 0, last)
 	if !v.IsNone() {

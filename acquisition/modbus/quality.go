@@ -38,6 +38,7 @@ func (s *session) setState(d *device, state acquisition.State) {
 // requalify publishes the points for which change returns another quality than they have, with the present time: that
 // is when the value stopped being what its quality said.
 func (s *session) requalify(d *device, indexes func(yield func(int) bool), change func(tag.Sample) tag.Quality) {
+	s.publishHeld()
 	batch := s.batch[:0]
 	for i := range indexes {
 		last := &d.last[i]

@@ -17,7 +17,7 @@ func (s *session) fill() error {
 	if s.now < s.notBefore {
 		return nil
 	}
-	for s.flying < s.c.window {
+	for s.flying < s.window() {
 		if s.op != nil && !s.op.flying {
 			if err := s.sendOp(); err != nil {
 				return err
@@ -26,6 +26,9 @@ func (s *session) fill() error {
 			continue
 		}
 		j := s.sched.Next(s.now)
+		if j == nil && s.sendTrial() {
+			continue
+		}
 		if j == nil {
 			break
 		}
@@ -224,11 +227,12 @@ func (s *session) timedOut(t *tx) bool {
 	s.c.count(t.dev, func(n *acquisition.Counters) { n.Timeouts++ })
 	err := fmt.Errorf("%w within %v", errNoAnswer, t.dev.timeout)
 	s.note(t.dev, err)
-	if t.op != nil {
+	switch {
+	case t.op != nil:
 		s.opLost(t.op, err)
-		return true
+	case t.poll != nil:
+		s.silent(t, err)
 	}
-	s.silent(t, err)
 	return true
 }
 

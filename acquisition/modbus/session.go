@@ -15,6 +15,9 @@ import (
 	"scada/acquisition/tag"
 )
 
+// inBuffer is how many bytes one read takes: the longest answers to a full window.
+const inBuffer = maxWindow * maxADU
+
 // session is the state of one Run. It belongs to the goroutine of Run.
 type session struct {
 	c     *Channel
@@ -44,10 +47,12 @@ type session struct {
 	expired  [64]uint16 // transaction ids that timed out, newest last
 	nExpired int
 
-	held      held
+	held      [maxWindow]held
+	nHeld     int
 	op        *op // being executed
+	trial     *trial
 	out       []byte
-	in        [4096]byte
+	in        [inBuffer]byte
 	from, to  int   // what is unread in in
 	lastRx    int64 // last byte received
 	notBefore int64 // no send earlier: silence between frames on a serial line
@@ -70,6 +75,9 @@ type tx struct {
 	sent     int64
 	deadline int64
 }
+
+// isTrial reports whether the request is neither a poll nor an operator's.
+func (t *tx) isTrial() bool { return t.poll == nil && t.op == nil }
 
 func newSession(c *Channel, ctx context.Context, sink acquisition.Sink) *session {
 	s := &session{c: c, ctx: ctx, sink: sink, sched: schedule.New[*poll](), start: time.Now(), nextID: c.firstID}
@@ -124,7 +132,7 @@ func (s *session) rebuild(d *device) {
 	}
 	d.polls = polls
 	s.c.mu.Lock()
-	d.status.Blocks = len(polls)
+	d.status.Blocks, d.longest = len(polls), longestOf(d.plan.Blocks())
 	s.c.mu.Unlock()
 }
 
@@ -142,6 +150,7 @@ func (s *session) serve() {
 	for s.ctx.Err() == nil {
 		s.tick()
 		s.takeOp()
+		s.takeTrial()
 		err := s.fill()
 		s.publishHeld()
 		if err == nil {
@@ -152,6 +161,7 @@ func (s *session) serve() {
 			err = s.expire()
 		}
 		s.lookForStale()
+		s.lookAtTrial()
 		if err != nil && s.ctx.Err() == nil {
 			s.linkLost(err)
 			return
@@ -167,9 +177,13 @@ func (s *session) deadline() int64 {
 			at = min(at, s.txs[i].deadline)
 		}
 	}
-	if s.flying < s.c.window {
+	trying := s.trial != nil && s.now < s.trial.until
+	if trying {
+		at = min(at, s.trial.until)
+	}
+	if s.flying < s.window() {
 		next := s.sched.Deadline()
-		if s.op != nil && !s.op.flying {
+		if s.op != nil && !s.op.flying || trying {
 			next = s.now
 		}
 		at = min(at, max(next, s.notBefore))
@@ -289,6 +303,10 @@ func (s *session) framesRTU() {
 func (s *session) end() {
 	s.tick()
 	s.publishHeld()
+	if s.trial != nil {
+		s.trial.refuse(errStopped)
+		s.trial = nil
+	}
 	s.drop()
 	if s.op != nil {
 		s.op.interrupted(errStopped)

@@ -375,6 +375,9 @@ func (s *slave) value(unit byte, a int) uint16 {
 
 func (s *slave) execute(unit byte, pdu []byte) []byte {
 	fc := pdu[0]
+	if fc == fcEncapsulated {
+		return []byte{fc | 0x80, exIllegalFunction}
+	}
 	a, q := int(binary.BigEndian.Uint16(pdu[1:])), int(binary.BigEndian.Uint16(pdu[3:]))
 	except := func(code byte) []byte { return []byte{fc | 0x80, code} }
 	n := q
