@@ -112,14 +112,20 @@ func (s *Store) Import(ctx context.Context, data []byte) (added int, err error) 
 	if s.o.Retention > 0 && (w+1)*windowNanos < s.now()-int64(s.o.Retention) {
 		return 0, nil // it would be removed at once
 	}
-	if added, err = s.importWindow(ctx, w, tags, LayerBackfill); err != nil {
+	if added, err = s.importDay(ctx, dayOf(w), []windowPart{{w, tags}}, LayerBackfill); err != nil {
 		return 0, fmt.Errorf("importing: %w", err)
 	}
 	return added, nil
 }
 
-// importWindow adds what is not in the archive yet, in one transaction.
-func (s *Store) importWindow(ctx context.Context, w int64, tags []imported, l Layer) (added int, err error) {
+// windowPart is what an import brings of one window.
+type windowPart struct {
+	window int64
+	tags   []imported
+}
+
+// importDay adds what is not in the archive yet of windows of one day, in one transaction.
+func (s *Store) importDay(ctx context.Context, n int64, parts []windowPart, l Layer) (added int, err error) {
 	if err := s.lock(ctx); err != nil {
 		return 0, err
 	}
@@ -127,35 +133,50 @@ func (s *Store) importWindow(ctx context.Context, w int64, tags []imported, l La
 	if err := s.open(); err != nil {
 		return 0, err
 	}
-	list, err := s.seriesFor(tags)
-	if err != nil {
-		return 0, err
+	lists, some := make([][]*series, len(parts)), 0
+	for i, p := range parts {
+		if lists[i], err = s.seriesFor(p.tags); err != nil {
+			return 0, err
+		}
+		some += s.freshIn(p.window, p.tags, lists[i])
 	}
-	if s.freshIn(w, tags, list) == 0 {
+	if some == 0 {
 		return 0, nil
 	}
-	f, err := s.days.acquire(dayOf(w), true)
+	f, err := s.days.acquire(n, true)
 	if err != nil {
 		return 0, err
 	}
 	defer s.days.release(f)
 	err = f.update(s.seedOf, func(t *dayTx) error {
 		added = 0
-		info, _ := t.info(w)
-		for i, r := range list {
-			n, err := t.merge(w, r, tags[i].samples, tags[i].block, l, &info)
+		for i, p := range parts {
+			n, err := t.mergeAll(p, lists[i], l)
 			if err != nil {
-				return fmt.Errorf("tag %q: %w", r.name, err)
+				return err
 			}
 			added += n
 		}
-		return t.finish(w, info)
+		return nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("into %s: %w", f.path, err)
 	}
 	s.touch(f.number)
 	return added, nil
+}
+
+// mergeAll adds what an import brings of one window.
+func (t *dayTx) mergeAll(p windowPart, list []*series, l Layer) (added int, err error) {
+	info, _ := t.info(p.window)
+	for i, r := range list {
+		n, err := t.merge(p.window, r, p.tags[i].samples, p.tags[i].block, l, &info)
+		if err != nil {
+			return 0, fmt.Errorf("tag %q: %w", r.name, err)
+		}
+		added += n
+	}
+	return added, t.finish(p.window, info)
 }
 
 // freshIn leaves of the samples those that are not in memory, each once, and returns how many those are.

@@ -26,8 +26,11 @@ type call struct {
 type endpoint func(s *Server, c *call) (any, error)
 
 // decode reads the body into v: one JSON value, no unknown members (a misspelt "force" must not mean false).
-func (c *call) decode(v any) error {
-	d := json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+func (c *call) decode(v any) error { return c.decodeUpTo(v, maxBody) }
+
+// decodeUpTo is decode for a body of another limit.
+func (c *call) decodeUpTo(v any, limit int64) error {
+	d := json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, limit))
 	d.DisallowUnknownFields()
 	d.UseNumber()
 	if err := d.Decode(v); err != nil {

@@ -29,6 +29,8 @@ type Config struct {
 	Backup func(ctx context.Context, w io.Writer) error
 	// People changes users and tokens; nil: nobody can while the server runs.
 	People People
+	// Archive changes and verifies the history; nil: nobody can.
+	Archive Archive
 
 	TLS    *tls.Config // nil: plain HTTP
 	UI     fs.FS       // files of the dashboard with index.html at the top; nil: a page that says how to build it

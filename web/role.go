@@ -50,11 +50,12 @@ const (
 	RoleChange    Permission = "role.change"
 	AppDeploy     Permission = "app.deploy"
 	BackupTake    Permission = "backup.take"
+	HistoryChange Permission = "history.change" // import, verify, repair
 )
 
 // needs lists the lowest role that has a permission. A permission that is not here is nobody's.
 var needs = map[Permission]Role{
-	Anonymous: Nobody, View: Viewer, Own: Viewer, PeopleAdmin: Admin, TagWrite: Operator, AlarmOperate: Operator, AlarmEngineer: Engineer, RoleChange: Admin, AppDeploy: Engineer, BackupTake: Admin,
+	Anonymous: Nobody, View: Viewer, Own: Viewer, PeopleAdmin: Admin, TagWrite: Operator, AlarmOperate: Operator, AlarmEngineer: Engineer, RoleChange: Admin, AppDeploy: Engineer, BackupTake: Admin, HistoryChange: Engineer,
 }
 
 // May reports whether the role has the permission.

@@ -31,6 +31,7 @@ type Server struct {
 	writes   *limiter // by user
 	nonces   *nonces
 	backup   sync.Mutex // held while one is being taken
+	verify   sync.Mutex // held while the history is read
 
 	registry *prometheus.Registry
 	metrics  *metrics

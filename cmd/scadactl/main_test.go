@@ -188,8 +188,15 @@ func (p *plant) History(_ context.Context, q api.HistoryQuery) (api.History, err
 // serve runs the real server in front of the plant and returns its address.
 func serve(t *testing.T, p *plant) (url string, stop func()) {
 	t.Helper()
-	s, err := web.New(web.Config{Node: "a", Address: "127.0.0.1:0", Tokens: []web.Token{
-		{Name: "admin", Role: web.Admin, Hash: web.HashToken("adm")}, {Name: "viewer", Role: web.Viewer, Hash: web.HashToken("view")}}}, p)
+	return serveWith(t, p, func(*web.Config) {})
+}
+
+func serveWith(t *testing.T, p *plant, more func(*web.Config)) (url string, stop func()) {
+	t.Helper()
+	cfg := web.Config{Node: "a", Address: "127.0.0.1:0", Tokens: []web.Token{
+		{Name: "admin", Role: web.Admin, Hash: web.HashToken("adm")}, {Name: "viewer", Role: web.Viewer, Hash: web.HashToken("view")}}}
+	more(&cfg)
+	s, err := web.New(cfg, p)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func journalCells(e api.JournalEntry) []string {
 }
 
 func (a *app) historyCommand() *cobra.Command {
-	return group("history", "Recorded samples", a.historyQuery(), a.historyExport())
+	return group("history", "Recorded samples", a.historyQuery(), a.historyExport(), a.historyImport(), a.historyVerify())
 }
 
 func (a *app) historyQuery() *cobra.Command {

@@ -46,6 +46,7 @@ type area struct {
 	proof   *proof
 	vigil   *vigil
 	tell    func(entries []journal.Entry) // brings entries of a standby to the active
+	want    func(from, to int64)          // has a standby exchange a stretch of the past with the active
 	unit    func(tagName string) string
 
 	resources *resource.Manager
@@ -436,6 +437,12 @@ func (a *area) applyOne(r redundancy.Record, c *commitment) error {
 			return err
 		}
 		a.devices = devices
+	case kindExchange:
+		past, err := readJSON[exchangeRecord](r)
+		if err != nil {
+			return err
+		}
+		a.want(past.From, past.To)
 	case kindNotified:
 		d, err := readJSON[notified](r)
 		if err != nil {

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -45,6 +43,7 @@ type healer struct {
 	left    atomic.Int64    // windows still to be exchanged
 	failed  int             // tries in a row
 	checked atomic.Pointer[time.Time]
+	wanted  *stretch // to be exchanged as soon as may be
 
 	diverged atomic.Pointer[string] // which windows stay different, "" for none
 }
@@ -71,6 +70,9 @@ func (h *healer) run(ctx context.Context) error {
 			}
 		case <-compare.C:
 			h.compare(ctx)
+			continue
+		case <-h.wanted.news:
+			h.exchangeWanted(ctx)
 			continue
 		case <-h.wake:
 		}
@@ -454,45 +456,4 @@ func (s *Server) historyPull(ctx context.Context, req historyRequest) ([]byte, e
 func (s *Server) historyPush(ctx context.Context, body []byte) ([]byte, error) {
 	added, err := s.store.Import(ctx, body)
 	return answer(added, err)
-}
-
-// agreement remembers, over restarts, until when the archives of both nodes are known to be equal, area by area.
-type agreement struct {
-	path string
-
-	mu    sync.Mutex
-	until map[string]int64
-}
-
-func openAgreement(dir string) *agreement {
-	a := &agreement{path: filepath.Join(dir, "agreed.json"), until: map[string]int64{}}
-	b, err := os.ReadFile(a.path)
-	if err == nil {
-		err = json.Unmarshal(b, &a.until)
-	}
-	if err != nil {
-		// Missing or torn, it costs one comparison of everything, not a start.
-		a.until = map[string]int64{}
-	}
-	return a
-}
-
-func (a *agreement) get(area string) int64 {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return max(a.until[area]-int64(healMargin), 0)
-}
-
-// set remembers the instant. It is written beside and moved into place: a torn file would only cost time.
-func (a *agreement) set(area string, until int64) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.until[area] = until
-	b, err := json.Marshal(a.until)
-	if err != nil {
-		return
-	}
-	if os.WriteFile(a.path+".new", b, agreedFileMode) == nil {
-		_ = os.Rename(a.path+".new", a.path) // the next agreement writes it again
-	}
 }

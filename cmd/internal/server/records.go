@@ -24,6 +24,7 @@ const (
 	kindAppState                    // a new state of an application
 	kindOutbox                      // part of the outbox of notifications, in snapshots
 	kindNotified                    // what a receiver has taken
+	kindExchange                    // a stretch of the past in which the standby lacks something
 )
 
 // partBytes is where long content is cut into several records; a record may have [redundancy.MaxRecord] bytes.

@@ -205,9 +205,9 @@ func (s *Server) buildAreas(opts Options, node config.Node) error {
 		if err != nil {
 			return fmt.Errorf("area %s: %w", a.Name, err)
 		}
-		h := &healer{s: s, area: a.Name, wake: make(chan struct{}, 1), news: make(chan struct{}, 1)}
+		h := &healer{s: s, area: a.Name, wake: make(chan struct{}, 1), news: make(chan struct{}, 1), wanted: newStretch()}
 		h.left.Store(1) // nothing has been compared yet: not ready, should this node be the standby
-		area.tell = h.tell
+		area.tell, area.want = h.tell, h.wanted.add
 		area.image = newImage(area, node.Data)
 		area.image.load()
 		s.areas[a.Name], s.healers[a.Name] = area, h
@@ -377,7 +377,7 @@ func (s *Server) pairEvent(ev redundancy.Event) {
 
 func (s *Server) buildWeb(opts Options, node config.Node) error {
 	cfg := web.Config{
-		Node: s.nodeName, Address: node.HTTP, PairKey: s.cfg.Web.PairKey, Origins: s.origins(), Mimics: s.mimics(), Backup: s.backup, Log: s.log.With("component", "web"), Listen: opts.Listen,
+		Node: s.nodeName, Address: node.HTTP, PairKey: s.cfg.Web.PairKey, Origins: s.origins(), Mimics: s.mimics(), Backup: s.backup, Archive: archive{s}, Log: s.log.With("component", "web"), Listen: opts.Listen,
 	}
 	if ui.Built() {
 		cfg.UI = ui.Files()
