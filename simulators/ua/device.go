@@ -166,8 +166,8 @@ func (b backend) Authenticate(_ context.Context, user, password string) (uaserve
 	return uaserver.User{Name: user, MayWrite: true}, nil
 }
 
-func (b backend) Write(_ context.Context, _ uaserver.User, id tag.ID, v tag.Value) error {
-	if err := b.d.process.Write(id, v); err != nil {
+func (b backend) Write(_ context.Context, _ uaserver.User, def tag.Definition, v tag.Value) error {
+	if err := b.d.process.Write(def.ID, v); err != nil {
 		return fmt.Errorf("%w: %w", uaserver.ErrOutOfRange, err)
 	}
 	b.d.show() // the client that wrote reads it back

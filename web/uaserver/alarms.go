@@ -15,7 +15,7 @@ const (
 
 // Alarms is the alarm engine behind the events. Its methods are called from many goroutines at once.
 type Alarms interface {
-	// Conditions returns the present state of all conditions. Which there are does not change while the server runs.
+	// Conditions returns the present state of all conditions. Which there are changes with [Server.Revise] only.
 	Conditions() []alarms.Condition
 	// LastEvent returns the last recorded event of a condition, if there is one.
 	LastEvent(ctx context.Context, condition string) (alarms.Event, bool)
@@ -53,15 +53,31 @@ type knownKey struct {
 	occurrence uint64
 }
 
-func newAlarmDesk(all []alarms.Condition) *alarmDesk {
-	d := &alarmDesk{known: make(map[string]*knownCondition, len(all)), wake: make(chan struct{}, 1)}
+func newAlarmDesk() *alarmDesk { return &alarmDesk{wake: make(chan struct{}, 1)} }
+
+// revise takes the conditions of another revision; of those there were before, what is known stays known.
+func (d *alarmDesk) revise(all []alarms.Condition) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	known := make(map[string]*knownCondition, len(all))
 	for _, c := range all {
-		d.known[c.ID] = &knownCondition{static: c, typ: conditionType(&c)}
+		k := &knownCondition{static: c, typ: conditionType(&c)}
+		if old := d.known[c.ID]; old != nil {
+			k.keys, k.last, k.seen = old.keys, old.last, old.seen
+		}
+		known[c.ID] = k
 	}
-	return d
+	d.known = known
 }
 
-// conditions lists them for the address space.
+// condition returns what is known of a condition, or nil.
+func (d *alarmDesk) condition(id string) *knownCondition {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.known[id]
+}
+
+// spaceConditions lists them for the address space.
 func spaceConditions(all []alarms.Condition) []space.Condition {
 	out := make([]space.Condition, len(all))
 	for i := range all {
@@ -73,7 +89,7 @@ func spaceConditions(all []alarms.Condition) []space.Condition {
 // Notify tells the subscribed clients of events, in the order given. It does not wait for anybody.
 func (s *Server) Notify(events ...AlarmEvent) {
 	d := s.alarms
-	if d == nil || len(events) == 0 {
+	if len(events) == 0 {
 		return
 	}
 	d.mu.Lock()
@@ -95,9 +111,6 @@ func (s *Server) Notify(events ...AlarmEvent) {
 
 // EventsLost says that events happened that [Server.Notify] was not told of: clients are asked to refresh.
 func (s *Server) EventsLost() {
-	if s.alarms == nil {
-		return
-	}
 	s.alarms.mu.Lock()
 	s.alarms.lost = true
 	s.alarms.mu.Unlock()
@@ -125,7 +138,7 @@ func (s *Server) tellEvents(ctx context.Context) {
 		d.waiting, d.lost = nil, false
 		d.mu.Unlock()
 		for i := range batch {
-			if k := d.known[batch[i].Condition]; k != nil {
+			if k := d.condition(batch[i].Condition); k != nil {
 				s.engine.Notify(s.eventOf(k, occurred(&batch[i])))
 			}
 		}
@@ -142,7 +155,7 @@ func (s *Server) tellEvents(ctx context.Context) {
 
 // occurrenceOf returns the occurrence an event of a condition belongs to.
 func (s *Server) occurrenceOf(ctx context.Context, condition string, eventID []byte) (uint64, bool) {
-	k := s.alarms.known[condition]
+	k := s.alarms.condition(condition)
 	if k == nil {
 		return 0, false
 	}

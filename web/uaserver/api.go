@@ -91,10 +91,9 @@ func DefaultLimits() Limits {
 
 // Backend is the node behind the server. Its methods are called from many goroutines at once.
 type Backend interface {
-	// Tags returns the definitions, each at the index of its ID. They are read once, in [New]: a new revision of the
-	// configuration needs a new server.
+	// Tags returns the definitions, each at the index of its ID. They are read in [New] and in [Server.Revise].
 	Tags() []tag.Definition
-	// Live returns the table of present values of the same revision.
+	// Live returns the table of present values of the same revision. It is asked for after Tags.
 	Live() *live.Table
 	// ServiceLevel returns how well this node serves clients, 0 (maintenance) to 255. It is asked about ten times a
 	// second and must not block.
@@ -104,9 +103,10 @@ type Backend interface {
 	Servers() []ServerInfo
 	// Authenticate checks a log-in. An error wrapping [ErrUserAccessDenied] is a refusal.
 	Authenticate(ctx context.Context, user, password string) (User, error)
-	// Write sends a value, already of the tag's type, to the device (through the active node if this one is not). It
+	// Write sends a value, already of the type of the tag with that definition, which the present revision may have under
+	// another id or not at all, to the device (through the active node if this one is not). It
 	// returns when the outcome is known. Use the errors of this package, or [WithStatus], to say why it failed.
-	Write(ctx context.Context, user User, id tag.ID, value tag.Value) error
+	Write(ctx context.Context, user User, def tag.Definition, value tag.Value) error
 }
 
 // User is who a session acts for.

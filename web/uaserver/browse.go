@@ -14,8 +14,9 @@ const (
 	maxRequestResults = 50_000 // references in one response
 )
 
-// continuation is where a Browse is to go on. The space does not change, so a place in it is a number.
+// continuation is where a Browse is to go on. A revision does not change, so a place in it is a number.
 type continuation struct {
+	rev   *revision
 	ref   space.Ref
 	want  wanted
 	skip  int
@@ -59,7 +60,7 @@ func failed(status ua.StatusCode) *ua.BrowseResult {
 }
 
 func (k *call) browseNode(d *ua.BrowseDescription, limit int) *ua.BrowseResult {
-	ref, ok := k.s.space.Resolve(d.NodeID)
+	ref, ok := k.rev.space.Resolve(d.NodeID)
 	if !ok {
 		return failed(ua.StatusBadNodeIDUnknown)
 	}
@@ -68,21 +69,21 @@ func (k *call) browseNode(d *ua.BrowseDescription, limit int) *ua.BrowseResult {
 	}
 	w := wanted{direction: d.BrowseDirection, subtypes: d.IncludeSubtypes, classes: ua.NodeClass(d.NodeClassMask), mask: ua.BrowseResultMask(d.ResultMask)}
 	if d.ReferenceTypeID.String() != "i=0" {
-		typ, ok := k.s.space.Resolve(d.ReferenceTypeID)
-		if !ok || !k.s.space.IsReferenceType(typ) {
+		typ, ok := k.rev.space.Resolve(d.ReferenceTypeID)
+		if !ok || !k.rev.space.IsReferenceType(typ) {
 			return failed(ua.StatusBadReferenceTypeIDInvalid)
 		}
-		w.typ = k.s.space.Numeric(typ)
+		w.typ = k.rev.space.Numeric(typ)
 	}
-	return k.page(&continuation{ref: ref, want: w, limit: limit})
+	return k.page(&continuation{rev: k.rev, ref: ref, want: w, limit: limit})
 }
 
 // page returns the next references of a Browse, with a continuation point if there are more.
 func (k *call) page(c *continuation) *ua.BrowseResult {
 	result := failed(ua.StatusOK)
 	seen, more := 0, false
-	k.s.space.References(c.ref, func(r space.Reference) bool {
-		if !k.s.matches(&c.want, r) {
+	k.rev.space.References(c.ref, func(r space.Reference) bool {
+		if !k.rev.matches(&c.want, r) {
 			return true
 		}
 		if seen++; seen <= c.skip {
@@ -91,7 +92,7 @@ func (k *call) page(c *continuation) *ua.BrowseResult {
 		if more = len(result.References) == c.limit; more {
 			return false
 		}
-		result.References = append(result.References, k.s.describe(r, c.want.mask))
+		result.References = append(result.References, k.rev.describe(r, c.want.mask))
 		return true
 	})
 	if !more {
@@ -107,42 +108,42 @@ func (k *call) page(c *continuation) *ua.BrowseResult {
 	return result
 }
 
-func (s *Server) matches(w *wanted, r space.Reference) bool {
+func (v *revision) matches(w *wanted, r space.Reference) bool {
 	switch {
 	case w.direction == ua.BrowseDirectionForward && !r.Forward, w.direction == ua.BrowseDirectionInverse && r.Forward:
 		return false
-	case w.typ != 0 && r.Type != w.typ && !(w.subtypes && s.space.IsSubtype(r.Type, w.typ)):
+	case w.typ != 0 && r.Type != w.typ && !(w.subtypes && v.space.IsSubtype(r.Type, w.typ)):
 		return false
 	}
-	return w.classes == 0 || w.classes&s.space.Class(r.Target) != 0
+	return w.classes == 0 || w.classes&v.space.Class(r.Target) != 0
 }
 
 // describe fills in what the mask asks for.
-func (s *Server) describe(r space.Reference, mask ua.BrowseResultMask) *ua.ReferenceDescription {
+func (v *revision) describe(r space.Reference, mask ua.BrowseResultMask) *ua.ReferenceDescription {
 	d := &ua.ReferenceDescription{
-		ReferenceTypeID: ua.NewTwoByteNodeID(0), NodeID: &ua.ExpandedNodeID{NodeID: s.space.NodeID(r.Target)},
+		ReferenceTypeID: ua.NewTwoByteNodeID(0), NodeID: &ua.ExpandedNodeID{NodeID: v.space.NodeID(r.Target)},
 		BrowseName: &ua.QualifiedName{}, DisplayName: ua.NewLocalizedText(""), TypeDefinition: ua.NewTwoByteExpandedNodeID(0),
 	}
 	if mask&ua.BrowseResultMaskReferenceTypeID != 0 {
-		if typ, ok := s.space.Standard(r.Type); ok {
-			d.ReferenceTypeID = s.space.NodeID(typ)
+		if typ, ok := v.space.Standard(r.Type); ok {
+			d.ReferenceTypeID = v.space.NodeID(typ)
 		}
 	}
 	if mask&ua.BrowseResultMaskIsForward != 0 {
 		d.IsForward = r.Forward
 	}
 	if mask&ua.BrowseResultMaskNodeClass != 0 {
-		d.NodeClass = s.space.Class(r.Target)
+		d.NodeClass = v.space.Class(r.Target)
 	}
 	if mask&ua.BrowseResultMaskBrowseName != 0 {
-		d.BrowseName = s.space.BrowseName(r.Target)
+		d.BrowseName = v.space.BrowseName(r.Target)
 	}
 	if mask&ua.BrowseResultMaskDisplayName != 0 {
-		d.DisplayName = s.space.DisplayName(r.Target)
+		d.DisplayName = v.space.DisplayName(r.Target)
 	}
 	if mask&ua.BrowseResultMaskTypeDefinition != 0 {
-		if typ, ok := s.space.Standard(s.space.TypeDefinition(r.Target)); ok {
-			d.TypeDefinition = &ua.ExpandedNodeID{NodeID: s.space.NodeID(typ)}
+		if typ, ok := v.space.Standard(v.space.TypeDefinition(r.Target)); ok {
+			d.TypeDefinition = &ua.ExpandedNodeID{NodeID: v.space.NodeID(typ)}
 		}
 	}
 	return d
@@ -159,7 +160,7 @@ func (k *call) browseNext(req *ua.BrowseNextRequest) (ua.Response, error) {
 		c := k.x.cps[string(point)]
 		delete(k.x.cps, string(point))
 		switch {
-		case c == nil:
+		case c == nil || c.rev != k.rev:
 			resp.Results = append(resp.Results, failed(ua.StatusBadContinuationPointInvalid))
 		case req.ReleaseContinuationPoints:
 			resp.Results = append(resp.Results, failed(ua.StatusOK))
@@ -176,11 +177,11 @@ func (k *call) translate(req *ua.TranslateBrowsePathsToNodeIDsRequest) (ua.Respo
 	}
 	resp := &ua.TranslateBrowsePathsToNodeIDsResponse{DiagnosticInfos: []*ua.DiagnosticInfo{}}
 	for _, p := range req.BrowsePaths {
-		targets, status := k.s.follow(p)
+		targets, status := k.rev.follow(p)
 		result := &ua.BrowsePathResult{StatusCode: status, Targets: []*ua.BrowsePathTarget{}}
 		for _, t := range targets {
 			result.Targets = append(result.Targets, &ua.BrowsePathTarget{
-				TargetID: &ua.ExpandedNodeID{NodeID: k.s.space.NodeID(t)}, RemainingPathIndex: 0xFFFFFFFF,
+				TargetID: &ua.ExpandedNodeID{NodeID: k.rev.space.NodeID(t)}, RemainingPathIndex: 0xFFFFFFFF,
 			})
 		}
 		resp.Results = append(resp.Results, result)
@@ -189,8 +190,8 @@ func (k *call) translate(req *ua.TranslateBrowsePathsToNodeIDsRequest) (ua.Respo
 }
 
 // follow finds the nodes at the end of a path of browse names.
-func (s *Server) follow(p *ua.BrowsePath) ([]space.Ref, ua.StatusCode) {
-	start, ok := s.space.Resolve(p.StartingNode)
+func (v *revision) follow(p *ua.BrowsePath) ([]space.Ref, ua.StatusCode) {
+	start, ok := v.space.Resolve(p.StartingNode)
 	switch n := len(p.RelativePath.Elements); {
 	case !ok:
 		return nil, ua.StatusBadNodeIDUnknown
@@ -210,12 +211,12 @@ func (s *Server) follow(p *ua.BrowsePath) ([]space.Ref, ua.StatusCode) {
 		}
 		if e.ReferenceTypeID.String() == "i=0" {
 			w.typ = 0
-		} else if typ, ok := s.space.Resolve(e.ReferenceTypeID); ok && s.space.IsReferenceType(typ) {
-			w.typ = s.space.Numeric(typ)
+		} else if typ, ok := v.space.Resolve(e.ReferenceTypeID); ok && v.space.IsReferenceType(typ) {
+			w.typ = v.space.Numeric(typ)
 		} else {
 			return nil, ua.StatusBadNoMatch
 		}
-		at = s.step(at, &w, e.TargetName)
+		at = v.step(at, &w, e.TargetName)
 	}
 	if len(at) == 0 {
 		return nil, ua.StatusBadNoMatch
@@ -224,12 +225,12 @@ func (s *Server) follow(p *ua.BrowsePath) ([]space.Ref, ua.StatusCode) {
 }
 
 // step goes one element of a path further.
-func (s *Server) step(from []space.Ref, w *wanted, name *ua.QualifiedName) []space.Ref {
+func (v *revision) step(from []space.Ref, w *wanted, name *ua.QualifiedName) []space.Ref {
 	var to []space.Ref
 	for _, ref := range from {
-		s.space.References(ref, func(r space.Reference) bool {
-			if s.matches(w, r) {
-				if n := s.space.BrowseName(r.Target); n.NamespaceIndex == name.NamespaceIndex && n.Name == name.Name {
+		v.space.References(ref, func(r space.Reference) bool {
+			if v.matches(w, r) {
+				if n := v.space.BrowseName(r.Target); n.NamespaceIndex == name.NamespaceIndex && n.Name == name.Name {
 					to = append(to, r.Target)
 				}
 			}

@@ -84,12 +84,12 @@ func checkArguments(m *ua.CallMethodRequest, want []ua.TypeID, result *ua.CallMe
 
 // callAlarm calls a method of a condition, or of the type of conditions.
 func (k *call) callAlarm(ctx context.Context, m *ua.CallMethodRequest, result *ua.CallMethodResult) {
-	object, _ := k.s.space.Resolve(m.ObjectID)
-	methodRef, _ := k.s.space.Resolve(m.MethodID)
-	method := k.s.space.Numeric(methodRef)
-	condition, isCondition := k.s.space.Condition(object)
+	object, _ := k.rev.space.Resolve(m.ObjectID)
+	methodRef, _ := k.rev.space.Resolve(m.MethodID)
+	method := k.rev.space.Numeric(methodRef)
+	condition, isCondition := k.rev.space.Condition(object)
 	refresh := method == id.ConditionType_ConditionRefresh || method == id.ConditionType_ConditionRefresh2
-	if refresh != (k.s.space.Numeric(object) == id.ConditionType) || (!refresh && !isCondition) {
+	if refresh != (k.rev.space.Numeric(object) == id.ConditionType) || (!refresh && !isCondition) {
 		result.StatusCode = ua.StatusBadMethodInvalid
 		return
 	}
@@ -183,7 +183,7 @@ func (k *call) refresh(ctx context.Context, sub, item uint32) ua.StatusCode {
 	defer cancel()
 	events := []any{k.s.refreshEvent(refreshStart)}
 	for _, c := range k.s.cfg.Alarms.Conditions() {
-		known := k.s.alarms.known[c.ID]
+		known := k.s.alarms.condition(c.ID)
 		if known == nil || c.State == alarms.StateNorm {
 			continue
 		}

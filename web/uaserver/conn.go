@@ -132,8 +132,9 @@ func (c *conn) run() (err error) {
 type call struct {
 	c       *conn
 	s       *Server
-	x       *session // nil for services without one
-	user    User     // of the session
+	rev     *revision // the plant as the whole request sees it
+	x       *session  // nil for services without one
+	user    User      // of the session
 	h       wire.RequestHeader
 	request uint32
 	raw     []byte
@@ -142,7 +143,7 @@ type call struct {
 // handle answers one request. An error ends the connection.
 func (c *conn) handle(req channel.Request) error {
 	r := wire.Reader{B: req.Body}
-	k := &call{c: c, s: c.s, h: r.RequestHeader(), request: req.ID, raw: req.Body}
+	k := &call{c: c, s: c.s, rev: c.s.now(), h: r.RequestHeader(), request: req.ID, raw: req.Body}
 	if r.Err != nil {
 		return fmt.Errorf("request header: %w", r.Err)
 	}

@@ -14,11 +14,13 @@ import (
 // event is an event as clients see it: its fields by the names of their browse paths, joined by slashes. The field ""
 // is the condition's node id.
 type event struct {
-	typ     uint32
-	tag     string
-	toAll   bool // an event for every item, whatever its filter: the ends of a refresh
-	fields  map[string]*ua.Variant
-	encoded map[string][]byte
+	typ   uint32
+	tag   string
+	toAll bool // an event for every item, whatever its filter: the ends of a refresh
+	// ofServer is an event of the Server object itself, not of what is below it.
+	ofServer bool
+	fields   map[string]*ua.Variant
+	encoded  map[string][]byte
 }
 
 // alarmState is a condition at one moment: as an event left it, or as it is.
@@ -140,11 +142,12 @@ func baseEvent(typ uint32, eventID []byte, at int64, source *ua.NodeID, name, me
 // eventOf makes the event of a condition in some state.
 func (s *Server) eventOf(k *knownCondition, st alarmState) *event {
 	c := &k.static
-	source := s.space.TagNode(c.Tag)
+	space := s.now().space
+	source := space.TagNode(c.Tag)
 	ev := baseEvent(k.typ, st.key[:], st.time, source, c.Tag, st.message, st.priority.Severity())
 	ev.tag = c.Tag
-	if ref, ok := s.space.ConditionRef(c.ID); ok {
-		ev.set("", s.space.NodeID(ref))
+	if ref, ok := space.ConditionRef(c.ID); ok {
+		ev.set("", space.NodeID(ref))
 	}
 	ev.set("ConditionClassId", ua.NewNumericNodeID(0, id.ProcessConditionClassType))
 	ev.set("ConditionClassName", ua.NewLocalizedText("Process"))

@@ -195,6 +195,8 @@ func (l *listener) next(t testing.TB) string {
 			switch x := v.Value().(type) {
 			case *ua.LocalizedText:
 				out = append(out, x.Text)
+			case []*ua.ExtensionObject:
+				out = append(out, changesOf(v))
 			default:
 				out = append(out, fmt.Sprint(x))
 			}
@@ -420,7 +422,8 @@ func TestEventItemsRefuse(t *testing.T) {
 		"a circle":              {eventItem(standard(id.Server), 0, name, element(ua.FilterOperatorNot, &ua.ElementOperand{Index: 0})), ua.StatusBadEventFilterInvalid},
 		"an operator too much":  {eventItem(standard(id.Server), 0, name, element(ua.FilterOperatorLike, field("Message"), literal("%"))), ua.StatusBadEventFilterInvalid},
 		"an operand too few":    {eventItem(standard(id.Server), 0, name, element(ua.FilterOperatorEquals, field("Message"))), ua.StatusBadEventFilterInvalid},
-		"a tag has no events":   {eventItem(node("line1/pump1/speed"), 0, name), ua.StatusBadNotSupported},
+		"a tag has no events":   {eventItem(node("line1/pump1/speed"), 0, name), ua.StatusBadAttributeIDInvalid},
+		"a condition has none":  {eventItem(node("!speed"), 0, name), ua.StatusBadNotSupported},
 		"a node that is none's": {eventItem(node("none/"), 0, name), ua.StatusBadNodeIDUnknown},
 	} {
 		if r := f.listen(t, c, tc.it).resp.Results[0]; r.StatusCode != tc.want {

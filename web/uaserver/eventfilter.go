@@ -26,6 +26,7 @@ type eventFilter struct {
 	s      *Server
 	prefix string // only events of tags whose names begin with it
 	all    bool   // and those of no tag
+	server bool   // and those of the server itself
 	fields []string
 	where  []filterElement
 }
@@ -44,26 +45,26 @@ type operand struct {
 }
 
 // newEventFilter checks a filter for events of a node. The result says clause by clause what is wrong.
-func (s *Server) newEventFilter(ref space.Ref, f *ua.EventFilter) (*eventFilter, *ua.EventFilterResult, ua.StatusCode) {
+func (v *revision) newEventFilter(ref space.Ref, f *ua.EventFilter) (*eventFilter, *ua.EventFilterResult, ua.StatusCode) {
 	result := &ua.EventFilterResult{
 		SelectClauseResults: []ua.StatusCode{}, SelectClauseDiagnosticInfos: []*ua.DiagnosticInfo{},
 		WhereClauseResult: &ua.ContentFilterResult{ElementResults: []*ua.ContentFilterElementResult{}, ElementDiagnosticInfos: []*ua.DiagnosticInfo{}},
 	}
-	prefix, all, ok := s.space.Notifies(ref)
+	prefix, all, ok := v.space.Notifies(ref)
 	if !ok {
 		return nil, result, ua.StatusBadNotSupported
 	}
-	out := &eventFilter{s: s, prefix: prefix, all: all}
+	out := &eventFilter{s: v.s, prefix: prefix, all: all, server: v.space.Numeric(ref) == id.Server}
 	if n := len(f.SelectClauses); n == 0 || n > maxSelectClauses || len(f.WhereClause.Elements) > maxFilterElements {
 		return nil, result, ua.StatusBadEventFilterInvalid
 	}
 	for _, c := range f.SelectClauses {
-		name, status := s.fieldName(c)
+		name, status := v.fieldName(c)
 		result.SelectClauseResults = append(result.SelectClauseResults, status)
 		out.fields = append(out.fields, name)
 	}
 	for i, e := range f.WhereClause.Elements {
-		checked, status := s.filterElement(i, len(f.WhereClause.Elements), e)
+		checked, status := v.filterElement(i, len(f.WhereClause.Elements), e)
 		if status != ua.StatusOK {
 			result.WhereClauseResult.ElementResults = append(result.WhereClauseResult.ElementResults, &ua.ContentFilterElementResult{
 				StatusCode: status, OperandStatusCodes: []ua.StatusCode{}, OperandDiagnosticInfos: []*ua.DiagnosticInfo{},
@@ -79,8 +80,8 @@ func (s *Server) newEventFilter(ref space.Ref, f *ua.EventFilter) (*eventFilter,
 const noField = "/"
 
 // fieldName returns the field an operand means. One that this server does not know is null in every event.
-func (s *Server) fieldName(c *ua.SimpleAttributeOperand) (string, ua.StatusCode) {
-	if ref, ok := s.space.Resolve(c.TypeDefinitionID); c.TypeDefinitionID.String() != "i=0" && (!ok || s.space.Class(ref) != ua.NodeClassObjectType) {
+func (v *revision) fieldName(c *ua.SimpleAttributeOperand) (string, ua.StatusCode) {
+	if ref, ok := v.space.Resolve(c.TypeDefinitionID); c.TypeDefinitionID.String() != "i=0" && (!ok || v.space.Class(ref) != ua.NodeClassObjectType) {
 		return noField, ua.StatusBadTypeDefinitionInvalid
 	}
 	switch {
@@ -111,7 +112,7 @@ var operandCounts = map[ua.FilterOperator][2]int{
 	ua.FilterOperatorOfType: {1, 1},
 }
 
-func (s *Server) filterElement(at, count int, e *ua.ContentFilterElement) (filterElement, ua.StatusCode) {
+func (v *revision) filterElement(at, count int, e *ua.ContentFilterElement) (filterElement, ua.StatusCode) {
 	out := filterElement{op: e.FilterOperator}
 	want, ok := operandCounts[e.FilterOperator]
 	switch n := len(e.FilterOperands); {
@@ -121,20 +122,20 @@ func (s *Server) filterElement(at, count int, e *ua.ContentFilterElement) (filte
 		return out, ua.StatusBadFilterOperandCountMismatch
 	}
 	for _, o := range e.FilterOperands {
-		switch v := o.Value.(type) {
+		switch x := o.Value.(type) {
 		case *ua.LiteralOperand:
-			out.operands = append(out.operands, operand{literal: v.Value})
+			out.operands = append(out.operands, operand{literal: x.Value})
 		case *ua.SimpleAttributeOperand:
-			name, status := s.fieldName(v)
+			name, status := v.fieldName(x)
 			if status != ua.StatusOK {
 				return out, ua.StatusBadFilterOperandInvalid
 			}
 			out.operands = append(out.operands, operand{field: name, isField: true})
 		case *ua.ElementOperand:
-			if int64(v.Index) <= int64(at) || int64(v.Index) >= int64(count) { // only forwards: no circles
+			if int64(x.Index) <= int64(at) || int64(x.Index) >= int64(count) { // only forwards: no circles
 				return out, ua.StatusBadFilterOperandInvalid
 			}
-			out.operands = append(out.operands, operand{element: int(v.Index)})
+			out.operands = append(out.operands, operand{element: int(x.Index)})
 		default:
 			return out, ua.StatusBadFilterOperandInvalid
 		}
@@ -163,7 +164,10 @@ func (f *eventFilter) fieldsOf(what any) []byte {
 }
 
 func (f *eventFilter) passes(ev *event) bool {
-	if !f.all && (ev.tag == "" || !strings.HasPrefix(ev.tag, f.prefix)) {
+	switch {
+	case ev.ofServer && !f.server:
+		return false
+	case !f.all && (ev.tag == "" || !strings.HasPrefix(ev.tag, f.prefix)):
 		return false
 	}
 	if len(f.where) == 0 {
@@ -199,6 +203,7 @@ func (f *eventFilter) ofType(ev *event, v *ua.Variant) tri {
 	if v == nil || v.Type() != ua.TypeIDNodeID {
 		return unknown
 	}
-	ref, ok := f.s.space.Resolve(v.NodeID())
-	return triOf(ok && f.s.space.IsSubtype(ev.typ, f.s.space.Numeric(ref)) && f.s.space.Numeric(ref) >= id.BaseEventType)
+	types := f.s.now().space
+	ref, ok := types.Resolve(v.NodeID())
+	return triOf(ok && types.IsSubtype(ev.typ, types.Numeric(ref)) && types.Numeric(ref) >= id.BaseEventType)
 }

@@ -23,7 +23,7 @@ func (k *call) parameters(p *ua.MonitoringParameters, to target) (monitor.Spec, 
 		Trigger: ua.DataChangeTriggerStatusValue,
 	}
 	if to.isValue {
-		spec.Deadband = k.s.space.Definition(to.tag).Deadband
+		spec.Least = k.rev.space.Definition(to.tag).Deadband
 	}
 	switch f := p.Filter.Value.(type) {
 	case nil:
@@ -40,7 +40,7 @@ func (k *call) parameters(p *ua.MonitoringParameters, to target) (monitor.Spec, 
 		}
 		spec.Trigger = f.Trigger
 		deadband, status := k.deadband(f, to)
-		spec.Deadband = max(spec.Deadband, deadband)
+		spec.Deadband = deadband
 		return spec, status
 	}
 	return spec, ua.StatusBadMonitoredItemFilterUnsupported
@@ -55,7 +55,7 @@ func (k *call) deadband(f *ua.DataChangeFilter, to target) (float64, ua.StatusCo
 	if !to.isValue {
 		return 0, ua.StatusBadFilterNotAllowed
 	}
-	def := k.s.space.Definition(to.tag)
+	def := k.rev.space.Definition(to.tag)
 	if !def.Type.IsInteger() && !def.Type.IsFloat() {
 		return 0, ua.StatusBadFilterNotAllowed
 	}

@@ -14,13 +14,13 @@ import (
 type Historian interface {
 	// Raw returns the samples of a tag with from <= time < to, oldest first, at most limit. When there are more, it is
 	// called again with the page's Next; a page may be empty and still not the last.
-	Raw(ctx context.Context, id tag.ID, from, to int64, limit int, at Position) (RawPage, error)
+	Raw(ctx context.Context, tag string, from, to int64, limit int, at Position) (RawPage, error)
 	// Aggregate computes one value per step between from and to; the last interval may be shorter. The time of a point
 	// is the start of its interval, or the instant of the sample for the aggregates that are one. Where there is no
 	// data, the point has the quality BadNoData.
-	Aggregate(ctx context.Context, id tag.ID, from, to int64, step time.Duration, kind Aggregate) ([]tag.Sample, error)
+	Aggregate(ctx context.Context, tag string, from, to int64, step time.Duration, kind Aggregate) ([]tag.Sample, error)
 	// Before returns the last sample at or before t, if there is one.
-	Before(ctx context.Context, id tag.ID, t int64) (tag.Sample, bool, error)
+	Before(ctx context.Context, tag string, t int64) (tag.Sample, bool, error)
 }
 
 // Position is a place in the samples of one tag: those before Time, and Skip of those at Time, have been returned.

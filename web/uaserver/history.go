@@ -36,7 +36,7 @@ const (
 type historyPart struct {
 	status ua.StatusCode // not Good: the answer
 	point  *historyPoint // raw and processed reads
-	tag    tag.ID        // reads at instants
+	tag    string        // its name
 }
 
 // historyRead is the HistoryRead service. The archive is asked outside the connection's goroutine.
@@ -77,18 +77,18 @@ func (k *call) historyRead(req *ua.HistoryReadRequest) error {
 // historyParts checks what is asked of each node. It returns the instants of a read at instants.
 func (k *call) historyParts(req *ua.HistoryReadRequest, parts []historyPart) (times []int64, err error) {
 	body := k.historyDetails()
-	var start func(i int, t tag.ID) (*historyPoint, ua.StatusCode)
+	var start func(i int, name string) (*historyPoint, ua.StatusCode)
 	switch d := req.HistoryReadDetails.Value.(type) {
 	case *ua.ReadRawModifiedDetails:
-		start = func(_ int, t tag.ID) (*historyPoint, ua.StatusCode) {
-			return startRaw(d, ticks(body, 1), ticks(body, 9), t)
+		start = func(_ int, name string) (*historyPoint, ua.StatusCode) {
+			return startRaw(d, ticks(body, 1), ticks(body, 9), name)
 		}
 	case *ua.ReadProcessedDetails:
 		if len(d.AggregateType) != len(parts) {
 			return nil, ua.StatusBadAggregateListMismatch
 		}
-		start = func(i int, t tag.ID) (*historyPoint, ua.StatusCode) {
-			return k.s.startProcessed(d, d.AggregateType[i], ticks(body, 0), ticks(body, 8), t)
+		start = func(i int, name string) (*historyPoint, ua.StatusCode) {
+			return k.rev.startProcessed(d, d.AggregateType[i], ticks(body, 0), ticks(body, 8), name)
 		}
 	case *ua.ReadAtTimeDetails:
 		switch n := len(d.ReqTimes); {
@@ -147,20 +147,20 @@ func ticks(b []byte, at int) int64 {
 }
 
 // historyTag returns the tag of a node that has a history.
-func (k *call) historyTag(v *ua.HistoryReadValueID) (tag.ID, ua.StatusCode) {
-	ref, ok := k.s.space.Resolve(v.NodeID)
-	t, isTag := k.s.space.Tag(ref)
+func (k *call) historyTag(v *ua.HistoryReadValueID) (string, ua.StatusCode) {
+	ref, ok := k.rev.space.Resolve(v.NodeID)
+	t, isTag := k.rev.space.Tag(ref)
 	switch {
 	case !ok:
-		return 0, ua.StatusBadNodeIDUnknown
-	case !isTag || !k.s.space.Recorded(t):
-		return 0, ua.StatusBadHistoryOperationUnsupported
+		return "", ua.StatusBadNodeIDUnknown
+	case !isTag || !k.rev.space.Recorded(t):
+		return "", ua.StatusBadHistoryOperationUnsupported
 	case v.IndexRange != "":
-		return 0, ua.StatusBadIndexRangeNoData
+		return "", ua.StatusBadIndexRangeNoData
 	case v.DataEncoding.Name != "" && v.DataEncoding.Name != "Default Binary":
-		return 0, ua.StatusBadDataEncodingInvalid
+		return "", ua.StatusBadDataEncodingInvalid
 	}
-	return t, ua.StatusOK
+	return k.rev.space.Definition(t).Name, ua.StatusOK
 }
 
 // releaseHistory forgets continuation points.
@@ -181,12 +181,12 @@ func (k *call) releaseHistory(req *ua.HistoryReadRequest) error {
 	return k.send(wire.Null(b))
 }
 
-func (k *call) resumeHistory(point []byte, t tag.ID) (*historyPoint, ua.StatusCode) {
+func (k *call) resumeHistory(point []byte, name string) (*historyPoint, ua.StatusCode) {
 	k.x.mu.Lock()
 	defer k.x.mu.Unlock()
 	p := k.x.history[string(point)]
 	delete(k.x.history, string(point))
-	if p == nil || p.tag != t {
+	if p == nil || p.tag != name {
 		return nil, ua.StatusBadContinuationPointInvalid
 	}
 	return p, ua.StatusOK
@@ -243,7 +243,7 @@ type budget struct{ values, bytes int }
 // historyPage appends the next values of one node.
 func (k *call) historyPage(ctx context.Context, b []byte, p *historyPoint, stamps ua.TimestampsToReturn, room *budget) []byte {
 	limit := min(maxHistoryValues, room.values)
-	if k.s.space.Definition(p.tag).Type == tag.TypeString {
+	if k.rev.space.IsText(p.tag) {
 		limit = min(limit, maxHistoryTexts)
 	}
 	var samples []tag.Sample

@@ -15,9 +15,9 @@ import (
 const minInterval = int64(time.Millisecond)
 
 // startProcessed checks a read of aggregates (OPC 10000-11, 6.5.4).
-func (s *Server) startProcessed(d *ua.ReadProcessedDetails, function *ua.NodeID, start, end int64, t tag.ID) (*historyPoint, ua.StatusCode) {
-	ref, ok := s.space.Resolve(function)
-	kind, known := aggregateOf(s.space.Numeric(ref))
+func (v *revision) startProcessed(d *ua.ReadProcessedDetails, function *ua.NodeID, start, end int64, name string) (*historyPoint, ua.StatusCode) {
+	ref, ok := v.space.Resolve(function)
+	kind, known := aggregateOf(v.space.Numeric(ref))
 	step := int64(math.Min(d.ProcessingInterval, lastInstant/1e6) * 1e6)
 	switch {
 	case !ok || !known:
@@ -34,7 +34,7 @@ func (s *Server) startProcessed(d *ua.ReadProcessedDetails, function *ua.NodeID,
 		return nil, ua.StatusBadInvalidArgument
 	}
 	return &historyPoint{
-		tag: t, lo: start, hi: end, processed: true, kind: kind, step: min(step, lastInstant/4), status: kind == AggregateWorstQuality,
+		tag: name, lo: start, hi: end, processed: true, kind: kind, step: min(step, lastInstant/4), status: kind == AggregateWorstQuality,
 	}, ua.StatusOK
 }
 
@@ -95,10 +95,10 @@ func (a Aggregate) finish(x tag.Sample, partial bool) tag.Sample {
 }
 
 // atTimes returns the values of a tag at instants: samples where there are some, else between their neighbours.
-func (s *Server) atTimes(ctx context.Context, t tag.ID, times []int64) ([]tag.Sample, ua.StatusCode) {
+func (s *Server) atTimes(ctx context.Context, name string, times []int64) ([]tag.Sample, ua.StatusCode) {
 	out := make([]tag.Sample, 0, len(times))
 	for _, at := range times {
-		x, err := s.atTime(ctx, t, at)
+		x, err := s.atTime(ctx, name, at)
 		if err != nil {
 			if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 				s.log.Warn("the history cannot be read", "error", err)
@@ -110,19 +110,19 @@ func (s *Server) atTimes(ctx context.Context, t tag.ID, times []int64) ([]tag.Sa
 	return out, ua.StatusOK
 }
 
-func (s *Server) atTime(ctx context.Context, t tag.ID, at int64) (tag.Sample, error) {
+func (s *Server) atTime(ctx context.Context, name string, at int64) (tag.Sample, error) {
 	none := tag.Sample{Time: at, Quality: tag.BadNoData}
 	if at >= lastInstant || at > time.Now().UnixNano() {
 		return none, nil
 	}
-	before, ok, err := s.cfg.History.Before(ctx, t, at)
+	before, ok, err := s.cfg.History.Before(ctx, name, at)
 	if err != nil || !ok {
 		return none, err
 	}
 	if before.Time == at {
 		return before, nil
 	}
-	points, err := s.cfg.History.Aggregate(ctx, t, at, at+1, 1, AggregateInterpolative)
+	points, err := s.cfg.History.Aggregate(ctx, name, at, at+1, 1, AggregateInterpolative)
 	if err != nil || len(points) != 1 || points[0].Value.IsNone() {
 		return none, err
 	}

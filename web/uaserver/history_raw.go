@@ -20,7 +20,7 @@ const (
 
 // historyPoint is what is left of a raw or processed read of one node: the state of its continuation point.
 type historyPoint struct {
-	tag    tag.ID
+	tag    string
 	lo, hi int64    // lo <= time < hi
 	back   bool     // newest first
 	at     Position // forward: where to go on
@@ -38,9 +38,9 @@ type historyPoint struct {
 
 // startRaw checks a read of raw samples (OPC 10000-11, 6.5.3): two of the start, the end and the number of values. The
 // start belongs to the range, the end does not, whichever is later.
-func startRaw(d *ua.ReadRawModifiedDetails, start, end int64, t tag.ID) (*historyPoint, ua.StatusCode) {
+func startRaw(d *ua.ReadRawModifiedDetails, start, end int64, name string) (*historyPoint, ua.StatusCode) {
 	n := int(min(d.NumValuesPerNode, 1<<30))
-	p := &historyPoint{tag: t}
+	p := &historyPoint{tag: name}
 	switch {
 	case d.IsReadModified:
 		return nil, ua.StatusBadHistoryOperationUnsupported
@@ -129,9 +129,9 @@ func (p *historyPoint) bound(ctx context.Context, h Historian, t int64, before b
 }
 
 // pageOf asks the archive until there is a sample or no more time.
-func pageOf(ctx context.Context, h Historian, t tag.ID, from, to int64, limit int, at Position) ([]tag.Sample, bool, error) {
+func pageOf(ctx context.Context, h Historian, name string, from, to int64, limit int, at Position) ([]tag.Sample, bool, error) {
 	for range emptyPages {
-		page, err := h.Raw(ctx, t, from, to, limit, at)
+		page, err := h.Raw(ctx, name, from, to, limit, at)
 		if err != nil {
 			return nil, false, err
 		}

@@ -21,7 +21,6 @@ import (
 // archive gives the server the real archive, as the composition root does.
 type archive struct {
 	store *history.Store
-	tags  []tag.Definition
 	hold  chan struct{} // a read waits for it
 }
 
@@ -32,7 +31,7 @@ var kinds = map[uaserver.Aggregate]history.Kind{
 	uaserver.AggregateWorstQuality: history.WorstQuality,
 }
 
-func (a *archive) Raw(ctx context.Context, id tag.ID, from, to int64, limit int, at uaserver.Position) (uaserver.RawPage, error) {
+func (a *archive) Raw(ctx context.Context, name string, from, to int64, limit int, at uaserver.Position) (uaserver.RawPage, error) {
 	if a.hold != nil {
 		select {
 		case <-a.hold:
@@ -40,20 +39,20 @@ func (a *archive) Raw(ctx context.Context, id tag.ID, from, to int64, limit int,
 			return uaserver.RawPage{}, ctx.Err()
 		}
 	}
-	p, err := a.store.Raw(ctx, a.tags[id].Name, from, to, limit, history.Cursor(at))
+	p, err := a.store.Raw(ctx, name, from, to, limit, history.Cursor(at))
 	return uaserver.RawPage{Samples: p.Samples, Next: uaserver.Position(p.Next), More: p.More}, err
 }
 
-func (a *archive) Aggregate(ctx context.Context, id tag.ID, from, to int64, step time.Duration, kind uaserver.Aggregate) ([]tag.Sample, error) {
+func (a *archive) Aggregate(ctx context.Context, name string, from, to int64, step time.Duration, kind uaserver.Aggregate) ([]tag.Sample, error) {
 	k, ok := kinds[kind]
 	if !ok {
 		return nil, errors.New("not in this test")
 	}
-	return a.store.Aggregate(ctx, a.tags[id].Name, from, to, step, k)
+	return a.store.Aggregate(ctx, name, from, to, step, k)
 }
 
-func (a *archive) Before(ctx context.Context, id tag.ID, t int64) (tag.Sample, bool, error) {
-	return a.store.Before(ctx, a.tags[id].Name, t, 366*24*time.Hour)
+func (a *archive) Before(ctx context.Context, name string, t int64) (tag.Sample, bool, error) {
+	return a.store.Before(ctx, name, t, 366*24*time.Hour)
 }
 
 // origin is the first second of the recorded hour.
@@ -76,7 +75,7 @@ func withHistory(t testing.TB, n int, change func(*uaserver.Config)) (*fixture, 
 	for i := range n {
 		store.Append([]tag.Update{{Tag: speed, Sample: tag.Sample{Time: second(i).UnixNano(), Value: tag.Float64(float64(i))}}})
 	}
-	a := &archive{store: store, tags: p.tags}
+	a := &archive{store: store}
 	f := start(t, p, func(cfg *uaserver.Config) {
 		cfg.History = a
 		if change != nil {

@@ -34,27 +34,27 @@ func (k *call) callMethods(req *ua.CallRequest) (ua.Response, error) {
 
 // isAlarmMethod reports whether a call is one of the methods about alarms.
 func (k *call) isAlarmMethod(m *ua.CallMethodRequest) bool {
-	method, ok := k.s.space.Resolve(m.MethodID)
-	return ok && k.s.alarms != nil && slices.Contains(alarmMethods(), k.s.space.Numeric(method))
+	method, ok := k.rev.space.Resolve(m.MethodID)
+	return ok && k.s.cfg.Alarms != nil && slices.Contains(alarmMethods(), k.rev.space.Numeric(method))
 }
 
 func (k *call) callMethod(ctx context.Context, m *ua.CallMethodRequest) *ua.CallMethodResult {
 	result := &ua.CallMethodResult{
 		InputArgumentResults: []ua.StatusCode{}, InputArgumentDiagnosticInfos: []*ua.DiagnosticInfo{}, OutputArguments: []*ua.Variant{},
 	}
-	object, ok := k.s.space.Resolve(m.ObjectID)
-	method, methodOK := k.s.space.Resolve(m.MethodID)
+	object, ok := k.rev.space.Resolve(m.ObjectID)
+	method, methodOK := k.rev.space.Resolve(m.MethodID)
 	switch {
 	case !ok:
 		result.StatusCode = ua.StatusBadNodeIDUnknown
-	case !methodOK || k.s.space.Class(method) != ua.NodeClassMethod:
+	case !methodOK || k.rev.space.Class(method) != ua.NodeClassMethod:
 		result.StatusCode = ua.StatusBadMethodInvalid
 	case k.isAlarmMethod(m):
 		k.callAlarm(ctx, m, result)
-	case k.s.space.Numeric(object) != id.Server:
+	case k.rev.space.Numeric(object) != id.Server:
 		result.StatusCode = ua.StatusBadMethodInvalid
 	case checkArguments(m, []ua.TypeID{ua.TypeIDUint32}, result):
-		k.callServer(k.s.space.Numeric(method), uint32(m.InputArguments[0].Uint()), result)
+		k.callServer(k.rev.space.Numeric(method), uint32(m.InputArguments[0].Uint()), result)
 	}
 	return result
 }

@@ -59,7 +59,7 @@ func bad(status ua.StatusCode) wire.Value {
 }
 
 func (k *call) readItem(it *wire.ReadItem) wire.Value {
-	ref, ok := k.s.resolve(&it.Node)
+	ref, ok := k.rev.resolve(&it.Node)
 	if !ok {
 		return bad(ua.StatusBadNodeIDUnknown)
 	}
@@ -67,29 +67,29 @@ func (k *call) readItem(it *wire.ReadItem) wire.Value {
 		return bad(ua.StatusBadDataEncodingInvalid)
 	}
 	if len(it.IndexRange) > 0 {
-		return k.s.readRange(ref, it.Attribute, string(it.IndexRange))
+		return k.rev.readRange(ref, it.Attribute, string(it.IndexRange))
 	}
-	return k.s.readAttribute(ref, it.Attribute, k.user.MayWrite)
+	return k.rev.readAttribute(ref, it.Attribute, k.user.MayWrite)
 }
 
 // resolve finds the node with an id as it stands in a message.
-func (s *Server) resolve(n *wire.NodeID) (space.Ref, bool) {
+func (v *revision) resolve(n *wire.NodeID) (space.Ref, bool) {
 	switch {
 	case n.Kind == ua.NodeIDTypeNumeric && n.Namespace == space.NamespaceUA:
-		return s.space.Standard(n.Number)
+		return v.space.Standard(n.Number)
 	case n.Kind == ua.NodeIDTypeString && n.Namespace == space.NamespaceTags:
-		return s.space.Text(n.Text)
+		return v.space.Text(n.Text)
 	}
 	return space.Ref{}, false
 }
 
 // readAttribute returns the present value of an attribute.
-func (s *Server) readAttribute(ref space.Ref, attr ua.AttributeID, mayWrite bool) wire.Value {
-	if t, ok := s.space.Tag(ref); ok && attr == ua.AttributeIDValue {
-		return wire.Value{Sample: s.table.Get(t)}
+func (v *revision) readAttribute(ref space.Ref, attr ua.AttributeID, mayWrite bool) wire.Value {
+	if t, ok := v.space.Tag(ref); ok && attr == ua.AttributeIDValue {
+		return wire.Value{Sample: v.table.Get(t)}
 	}
-	v, status := s.space.Attribute(ref, attr, mayWrite)
-	return s.encodeValue(v, status)
+	value, status := v.space.Attribute(ref, attr, mayWrite)
+	return v.s.encodeValue(value, status)
 }
 
 func (s *Server) encodeValue(v *ua.Variant, status ua.StatusCode) wire.Value {
@@ -105,19 +105,19 @@ func (s *Server) encodeValue(v *ua.Variant, status ua.StatusCode) wire.Value {
 }
 
 // readRange returns part of an array; the only arrays are those of namespace 0.
-func (s *Server) readRange(ref space.Ref, attr ua.AttributeID, text string) wire.Value {
+func (v *revision) readRange(ref space.Ref, attr ua.AttributeID, text string) wire.Value {
 	from, to, ok := parseRange(text)
 	if !ok {
 		return bad(ua.StatusBadIndexRangeInvalid)
 	}
-	if _, isTag := s.space.Tag(ref); isTag || attr != ua.AttributeIDValue {
+	if _, isTag := v.space.Tag(ref); isTag || attr != ua.AttributeIDValue {
 		return bad(ua.StatusBadIndexRangeNoData)
 	}
-	v, status := s.space.Attribute(ref, attr, false)
+	whole, status := v.space.Attribute(ref, attr, false)
 	if status != ua.StatusOK {
 		return bad(status)
 	}
-	array := reflect.ValueOf(v.Value())
+	array := reflect.ValueOf(whole.Value())
 	if array.Kind() != reflect.Slice || from >= array.Len() {
 		return bad(ua.StatusBadIndexRangeNoData)
 	}
@@ -125,7 +125,7 @@ func (s *Server) readRange(ref space.Ref, attr ua.AttributeID, text string) wire
 	if err != nil {
 		return bad(ua.StatusBadIndexRangeInvalid)
 	}
-	return s.encodeValue(part, ua.StatusOK)
+	return v.s.encodeValue(part, ua.StatusOK)
 }
 
 // parseRange parses "n" or "n:m", n < m.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/gopcua/opcua/ua"
 
-	"scada/acquisition/live"
 	"scada/web/uaserver/channel"
 	"scada/web/uaserver/monitor"
 	"scada/web/uaserver/space"
@@ -31,14 +30,16 @@ type Server struct {
 	cfg     Config
 	backend Backend
 	log     *slog.Logger
-	table   *live.Table
-	space   *space.Space
+	rev     atomic.Pointer[revision]
 	engine  *monitor.Engine
-	alarms  *alarmDesk // nil: no events
+	alarms  *alarmDesk
 	channel channel.Config
 	started time.Time
 	level   levelCache
 	reads   chan struct{} // holds one element for each request the archive works on
+
+	// revising is held while items are made, so that they are of the present revision.
+	revising sync.RWMutex
 
 	mu       sync.Mutex
 	url      string // of the listener, told to clients that do not say which they used
@@ -60,34 +61,35 @@ func New(cfg Config, backend Backend) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		cfg: cfg, backend: backend, log: cfg.Logger, table: backend.Live(), started: time.Now(),
+		cfg: cfg, backend: backend, log: cfg.Logger, started: time.Now(), alarms: newAlarmDesk(),
 		conns: map[*conn]struct{}{}, sessions: map[string]*session{}, url: cfg.EndpointURL,
 		reads: make(chan struct{}, maxHistoryReads),
 	}
-	tags := backend.Tags()
-	if len(tags) != s.table.Len() {
-		return nil, fmt.Errorf("opc ua server: %d tags, but a table for %d", len(tags), s.table.Len())
+	tags, table := backend.Tags(), backend.Live()
+	if len(tags) != table.Len() {
+		return nil, fmt.Errorf("opc ua server: %d tags, but a table for %d", len(tags), table.Len())
 	}
 	l := cfg.Limits
-	s.engine = monitor.New(s.table, monitor.Limits{
+	s.engine = monitor.New(table, monitor.Limits{
 		SubscriptionsPerServer: l.SubscriptionsPerServer, Subscriptions: l.Subscriptions,
 		Items: l.MonitoredItems, ItemsPerSubscription: l.ItemsPerSubscription,
 		Queue: l.QueueSize, Publish: l.PublishRequests, Retransmission: l.Retransmission,
 		MinPublishing: l.MinPublishing, MinSampling: l.MinSampling,
 	})
-	var conditions []space.Condition
 	callable := methods()
 	if cfg.Alarms != nil {
-		all := cfg.Alarms.Conditions()
-		s.alarms, conditions, callable = newAlarmDesk(all), spaceConditions(all), append(callable, alarmMethods()...)
+		callable = append(callable, alarmMethods()...)
 	}
-	s.space, err = space.New(space.Options{
-		Project: cfg.Project, Tags: tags, Values: s.values(), Methods: callable, Conditions: conditions, Redundant: len(backend.Servers()) > 1,
+	conditions := s.conditions()
+	nodes, err := space.New(space.Options{
+		Project: cfg.Project, Tags: tags, Values: s.values(), Methods: callable, Conditions: spaceConditions(conditions), Redundant: len(backend.Servers()) > 1,
 		History: cfg.History != nil, Aggregates: aggregateIDs[:],
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opc ua server: %w", err)
 	}
+	s.rev.Store(&revision{s: s, space: nodes, table: table})
+	s.alarms.revise(conditions)
 	s.channel = channel.Config{MaxMessage: l.MessageBytes, TokenLifetime: l.TokenLifetime}
 	if cfg.Identity != nil {
 		s.channel.Certificate, s.channel.Key, s.channel.Verify = cfg.Identity.Certificate, cfg.Identity.Key, s.verify
@@ -119,9 +121,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer cancel()
 	all.Go(func() { s.engine.Run(ctx) })
 	all.Go(func() { s.keepHouse(ctx) })
-	if s.alarms != nil {
-		all.Go(func() { s.tellEvents(ctx) })
-	}
+	all.Go(func() { s.tellEvents(ctx) })
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() }) // wakes Accept; an error changes nothing
 	defer stop()
 	defer func() { _ = l.Close() }()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -58,6 +59,10 @@ func (p *plant) set(id tag.ID, v tag.Value) {
 	p.table.Apply([]tag.Update{{Tag: id, Sample: tag.Sample{Time: time.Now().UnixNano(), Value: v}}})
 }
 
+func (p *plant) id(name string) tag.ID {
+	return tag.ID(slices.IndexFunc(p.tags, func(d tag.Definition) bool { return d.Name == name }))
+}
+
 func (p *plant) Tags() []tag.Definition { return p.tags }
 func (p *plant) Live() *live.Table      { return p.table }
 func (p *plant) ServiceLevel() byte     { return byte(p.level.Load()) }
@@ -75,10 +80,10 @@ func (p *plant) Authenticate(_ context.Context, user, password string) (uaserver
 	return uaserver.User{Name: user, MayWrite: user == "operator", MayOperateAlarms: user == "operator"}, nil
 }
 
-func (p *plant) Write(ctx context.Context, user uaserver.User, id tag.ID, v tag.Value) error {
+func (p *plant) Write(ctx context.Context, user uaserver.User, def tag.Definition, v tag.Value) error {
 	p.mu.Lock()
 	hold, refuse := p.hold, p.refuse
-	p.writes = append(p.writes, fmt.Sprintf("%s %s=%s", user.Name, p.tags[id].Name, v))
+	p.writes = append(p.writes, fmt.Sprintf("%s %s=%s", user.Name, def.Name, v))
 	p.mu.Unlock()
 	if hold != nil {
 		select {
@@ -88,7 +93,7 @@ func (p *plant) Write(ctx context.Context, user uaserver.User, id tag.ID, v tag.
 		}
 	}
 	if refuse == nil {
-		p.set(id, v)
+		p.set(p.id(def.Name), v)
 	}
 	return refuse
 }

@@ -105,6 +105,7 @@ func (k *call) createItems(req *ua.CreateMonitoredItemsRequest) (ua.Response, er
 	if err := k.checkItems(req.SubscriptionID, req.TimestampsToReturn, len(req.ItemsToCreate)); err != nil {
 		return nil, err
 	}
+	defer k.present()()
 	resp := &ua.CreateMonitoredItemsResponse{DiagnosticInfos: []*ua.DiagnosticInfo{}}
 	for _, it := range req.ItemsToCreate {
 		r, filter := k.createItem(req.SubscriptionID, req.TimestampsToReturn, it)
@@ -120,7 +121,7 @@ func (k *call) createItem(sub uint32, stamps ua.TimestampsToReturn, it *ua.Monit
 	refuse := func(status ua.StatusCode) (monitor.ItemResult, *ua.ExtensionObject) {
 		return monitor.ItemResult{Status: status}, none
 	}
-	ref, ok := k.s.space.Resolve(it.ItemToMonitor.NodeID)
+	ref, ok := k.rev.space.Resolve(it.ItemToMonitor.NodeID)
 	attr := it.ItemToMonitor.AttributeID
 	switch {
 	case !ok:
@@ -132,13 +133,13 @@ func (k *call) createItem(sub uint32, stamps ua.TimestampsToReturn, it *ua.Monit
 	case it.ItemToMonitor.DataEncoding.Name != "" && it.ItemToMonitor.DataEncoding.Name != "Default Binary":
 		return refuse(ua.StatusBadDataEncodingInvalid)
 	}
-	if attr == ua.AttributeIDEventNotifier && k.s.alarms != nil {
+	if attr == ua.AttributeIDEventNotifier && k.rev.space.Class(ref) == ua.NodeClassObject {
 		return k.createEventItem(sub, stamps, ref, it)
 	}
-	t, isTag := k.s.space.Tag(ref)
+	t, isTag := k.rev.space.Tag(ref)
 	isValue := isTag && attr == ua.AttributeIDValue
 	if !isValue {
-		if v := k.s.readAttribute(ref, attr, false); v.Quality == qualityOf(ua.StatusBadAttributeIDInvalid) {
+		if v := k.rev.readAttribute(ref, attr, false); v.Quality == qualityOf(ua.StatusBadAttributeIDInvalid) {
 			return refuse(ua.StatusBadAttributeIDInvalid)
 		}
 	}
@@ -148,8 +149,7 @@ func (k *call) createItem(sub uint32, stamps ua.TimestampsToReturn, it *ua.Monit
 	}
 	spec.Mode, spec.Tag = it.MonitoringMode, t
 	if !isValue {
-		mayWrite := k.user.MayWrite
-		spec.Poll = func() wire.Value { return k.s.readAttribute(ref, attr, mayWrite) }
+		k.rev.watch(&spec, ref, polledPlace{node: it.ItemToMonitor.NodeID, attr: attr, mayWrite: k.user.MayWrite})
 	}
 	return k.x.client.CreateItem(sub, spec, stamps), none
 }
@@ -166,12 +166,12 @@ func (k *call) createEventItem(sub uint32, stamps ua.TimestampsToReturn, ref spa
 
 // eventParameters checks the wishes for an item for events.
 func (k *call) eventParameters(ref space.Ref, p *ua.MonitoringParameters) (monitor.Spec, *ua.ExtensionObject, ua.StatusCode) {
-	spec := monitor.Spec{ClientHandle: p.ClientHandle, Queue: p.QueueSize, KeepNewest: p.DiscardOldest, Place: ref}
+	spec := monitor.Spec{ClientHandle: p.ClientHandle, Queue: p.QueueSize, KeepNewest: p.DiscardOldest, Place: eventPlace{k.rev.space.NodeID(ref)}}
 	f, ok := p.Filter.Value.(*ua.EventFilter)
 	if !ok {
 		return spec, ua.NewExtensionObject(nil), ua.StatusBadEventFilterInvalid
 	}
-	filter, result, status := k.s.newEventFilter(ref, f)
+	filter, result, status := k.rev.newEventFilter(ref, f)
 	if status == ua.StatusOK {
 		spec.Event = filter.fieldsOf
 	}
@@ -182,6 +182,7 @@ func (k *call) modifyItems(req *ua.ModifyMonitoredItemsRequest) (ua.Response, er
 	if err := k.checkItems(req.SubscriptionID, req.TimestampsToReturn, len(req.ItemsToModify)); err != nil {
 		return nil, err
 	}
+	defer k.present()()
 	resp := &ua.ModifyMonitoredItemsResponse{DiagnosticInfos: []*ua.DiagnosticInfo{}}
 	for _, it := range req.ItemsToModify {
 		r, filter := k.modifyItem(req.SubscriptionID, req.TimestampsToReturn, it)
@@ -195,7 +196,11 @@ func (k *call) modifyItems(req *ua.ModifyMonitoredItemsRequest) (ua.Response, er
 func (k *call) modifyItem(sub uint32, stamps ua.TimestampsToReturn, it *ua.MonitoredItemModifyRequest) (monitor.ItemResult, *ua.ExtensionObject) {
 	none := ua.NewExtensionObject(nil)
 	if place, ok := k.x.client.EventPlace(sub, it.MonitoredItemID); ok {
-		spec, result, status := k.eventParameters(place.(space.Ref), it.RequestedParameters)
+		ref, ok := k.rev.space.Resolve(place.(eventPlace).node)
+		if !ok {
+			return monitor.ItemResult{Status: ua.StatusBadNodeIDUnknown}, none
+		}
+		spec, result, status := k.eventParameters(ref, it.RequestedParameters)
 		if status != ua.StatusOK {
 			return monitor.ItemResult{Status: status}, result
 		}

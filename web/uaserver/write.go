@@ -18,7 +18,7 @@ const (
 // pendingWrite is one value of a Write request that passed the checks.
 type pendingWrite struct {
 	index int
-	tag   tag.ID
+	def   tag.Definition
 	value tag.Value
 }
 
@@ -32,7 +32,7 @@ func (k *call) write(req *ua.WriteRequest) error {
 	for i, w := range req.NodesToWrite {
 		id, value, status := k.checkWrite(w)
 		if results[i] = status; status == ua.StatusOK {
-			pending = append(pending, pendingWrite{i, id, value})
+			pending = append(pending, pendingWrite{i, *k.rev.space.Definition(id), value})
 		}
 	}
 	resp := &ua.WriteResponse{Results: results, DiagnosticInfos: []*ua.DiagnosticInfo{}}
@@ -44,9 +44,9 @@ func (k *call) write(req *ua.WriteRequest) error {
 		ctx, cancel := context.WithTimeout(ctx, k.timeLimit())
 		defer cancel()
 		for _, p := range pending {
-			err := k.s.backend.Write(ctx, user, p.tag, p.value)
+			err := k.s.backend.Write(ctx, user, p.def, p.value)
 			if results[p.index] = statusOf(err); err != nil {
-				k.s.log.Info("OPC UA write refused", "tag", k.s.space.Definition(p.tag).Name, "user", user.Name, "error", err)
+				k.s.log.Info("OPC UA write refused", "tag", p.def.Name, "user", user.Name, "error", err)
 			}
 		}
 		return resp, nil
@@ -63,18 +63,18 @@ func (k *call) timeLimit() time.Duration {
 
 // checkWrite checks one value without asking the backend.
 func (k *call) checkWrite(w *ua.WriteValue) (tag.ID, tag.Value, ua.StatusCode) {
-	ref, ok := k.s.space.Resolve(w.NodeID)
+	ref, ok := k.rev.space.Resolve(w.NodeID)
 	if !ok {
 		return 0, tag.Value{}, ua.StatusBadNodeIDUnknown
 	}
-	t, isTag := k.s.space.Tag(ref)
+	t, isTag := k.rev.space.Tag(ref)
 	if !isTag || w.AttributeID != ua.AttributeIDValue {
-		if _, status := k.s.space.Attribute(ref, w.AttributeID, false); status == ua.StatusBadAttributeIDInvalid {
+		if _, status := k.rev.space.Attribute(ref, w.AttributeID, false); status == ua.StatusBadAttributeIDInvalid {
 			return 0, tag.Value{}, status
 		}
 		return 0, tag.Value{}, ua.StatusBadNotWritable
 	}
-	def := k.s.space.Definition(t)
+	def := k.rev.space.Definition(t)
 	switch {
 	case !def.Writable:
 		return 0, tag.Value{}, ua.StatusBadNotWritable

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"scada/acquisition/live"
@@ -79,11 +81,12 @@ func (b uaBackend) UserOfCertificate(_ context.Context, cert *x509.Certificate) 
 }
 
 // Write implements [uaserver.Backend].
-func (b uaBackend) Write(ctx context.Context, user uaserver.User, id tag.ID, value tag.Value) error {
-	if int(id) >= len(b.cfg.Tags) || !b.cfg.Tags[id].Writable {
+func (b uaBackend) Write(ctx context.Context, user uaserver.User, def tag.Definition, value tag.Value) error {
+	i, ok := slices.BinarySearchFunc(b.cfg.Tags, def.Name, func(d tag.Definition, name string) int { return strings.Compare(d.Name, name) })
+	if !ok || !b.cfg.Tags[i].Writable {
 		return uaserver.ErrNotWritable
 	}
-	def := b.cfg.Tags[id]
+	def = b.cfg.Tags[i]
 	if n := value.Number(); !def.Range.IsZero() && def.Type != tag.TypeString && (n < def.Range.Low || n > def.Range.High) {
 		return uaserver.ErrOutOfRange
 	}
@@ -141,7 +144,7 @@ func (s *Server) newUAServer(node string) (*uaserver.Server, error) {
 		UserTrust: userTrust,
 		Project:   s.cfg.Project, ApplicationURI: uri, ApplicationName: s.cfg.Project + " " + node, SoftwareVersion: s.version,
 		EndpointURL: "opc.tcp://" + n.OPCUA, Identity: identity, Trust: trust, AllowNone: s.cfg.OPCUA.AllowNone,
-		AllowAnonymous: s.cfg.OPCUA.Anonymous, Hot: s.cfg.OPCUA.Hot, History: uaHistory{s.store, s.cfg.Tags}, Logger: s.log.With("component", "opcua-server"),
+		AllowAnonymous: s.cfg.OPCUA.Anonymous, Hot: s.cfg.OPCUA.Hot, History: uaHistory{s.store}, Logger: s.log.With("component", "opcua-server"),
 	}
 	if len(s.alarmsOf) > 0 {
 		cfg.Alarms = uaAlarms{s}

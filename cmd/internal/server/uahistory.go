@@ -19,7 +19,6 @@ const uaLookback = 366 * 24 * time.Hour
 // uaHistory is the archive as OPC UA clients read it.
 type uaHistory struct {
 	store *history.Store
-	tags  []tag.Definition
 }
 
 var _ uaserver.Historian = uaHistory{}
@@ -39,24 +38,24 @@ var uaKinds = map[uaserver.Aggregate]history.Kind{
 }
 
 // Raw implements [uaserver.Historian].
-func (h uaHistory) Raw(ctx context.Context, id tag.ID, from, to int64, limit int, at uaserver.Position) (uaserver.RawPage, error) {
-	page, err := h.store.Raw(ctx, h.tags[id].Name, from, to, limit, history.Cursor(at))
+func (h uaHistory) Raw(ctx context.Context, name string, from, to int64, limit int, at uaserver.Position) (uaserver.RawPage, error) {
+	page, err := h.store.Raw(ctx, name, from, to, limit, history.Cursor(at))
 	return uaserver.RawPage{Samples: page.Samples, Next: uaserver.Position(page.Next), More: page.More}, uaHistoryError(err)
 }
 
 // Aggregate implements [uaserver.Historian].
-func (h uaHistory) Aggregate(ctx context.Context, id tag.ID, from, to int64, step time.Duration, kind uaserver.Aggregate) ([]tag.Sample, error) {
+func (h uaHistory) Aggregate(ctx context.Context, name string, from, to int64, step time.Duration, kind uaserver.Aggregate) ([]tag.Sample, error) {
 	k, ok := uaKinds[kind]
 	if !ok {
 		return nil, uaserver.WithStatus(tag.Quality(ua.StatusBadAggregateNotSupported), fmt.Errorf("the archive has no aggregate %d", kind))
 	}
-	points, err := h.store.Aggregate(ctx, h.tags[id].Name, from, to, step, k)
+	points, err := h.store.Aggregate(ctx, name, from, to, step, k)
 	return points, uaHistoryError(err)
 }
 
 // Before implements [uaserver.Historian].
-func (h uaHistory) Before(ctx context.Context, id tag.ID, t int64) (tag.Sample, bool, error) {
-	x, ok, err := h.store.Before(ctx, h.tags[id].Name, t, uaLookback)
+func (h uaHistory) Before(ctx context.Context, name string, t int64) (tag.Sample, bool, error) {
+	x, ok, err := h.store.Before(ctx, name, t, uaLookback)
 	return x, ok, uaHistoryError(err)
 }
 

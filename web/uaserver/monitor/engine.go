@@ -56,6 +56,7 @@ type Engine struct {
 	changes []live.Change
 	byTag   [][]*item
 	polled  []*item
+	polling int // those of polled, and those of the same kind whose node is gone
 	held    []*item
 	heldDue int64
 	pollDue int64
@@ -85,12 +86,29 @@ func (e *Engine) Subscriptions() (present, cumulated int64) {
 
 // Run serves the subscriptions until ctx ends.
 func (e *Engine) Run(ctx context.Context) {
-	w := e.table.Watch()
-	defer w.Close()
-	defer e.tail.Close()
+	defer func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.tail.Close()
+	}()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
+		e.watch(ctx, e.present(), timer)
+	}
+}
+
+func (e *Engine) present() *live.Table {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.table
+}
+
+// watch serves the subscriptions until ctx ends or there is another table.
+func (e *Engine) watch(ctx context.Context, table *live.Table, timer *time.Timer) {
+	w := table.Watch()
+	defer w.Close()
+	for ctx.Err() == nil && e.present() == table {
 		looked := time.Now()
 		sleep, every := e.Advance(looked)
 		timer.Reset(sleep)
@@ -185,7 +203,7 @@ func (e *Engine) follow(at int64) {
 	e.followAll(at)
 	for more := true; more; {
 		e.mu.Lock()
-		if e.items == len(e.polled)+len(e.events) {
+		if e.items == e.polling+len(e.events) {
 			e.cursor, more = e.table.Seq(), false
 		} else {
 			e.changes, e.cursor = e.table.Since(e.changes[:0], e.cursor, changesPerLock)

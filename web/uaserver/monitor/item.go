@@ -17,7 +17,7 @@ type Spec struct {
 	// Event, if not nil, makes the item one for events: it returns the encoded fields of an event that passes the
 	// item's filter, and nil for others. Given [Overflow] it returns the fields of an overflow of the queue.
 	Event func(event any) []byte
-	Place any // what the events are of, for the owner of the item
+	Place any // which node it is, for the owner of the item
 
 	Mode         ua.MonitoringMode
 	ClientHandle uint32
@@ -26,6 +26,7 @@ type Spec struct {
 	KeepNewest   bool // discard the oldest when the queue is full
 	Trigger      ua.DataChangeTrigger
 	Deadband     float64 // absolute
+	Least        float64 // the tag's own deadband, below which a change is none to anybody
 }
 
 // ItemResult is the server's answer for one item.
@@ -54,6 +55,7 @@ type item struct {
 	queue    ring
 	listed   bool // in sub.ready
 	dead     bool
+	gone     bool // what it watches is not there any more
 
 	held    bool // in the engine's list of held items
 	release int64
@@ -78,12 +80,14 @@ func (it *item) differs(v *wire.Value) bool {
 		return !bytes.Equal(v.Raw, it.last.Raw)
 	case v.Value == it.last.Value:
 		return false
-	case it.spec.Deadband == 0 || v.Value.Type() == tag.TypeString:
+	case it.deadband() == 0 || v.Value.Type() == tag.TypeString:
 		return true
 	}
 	d := math.Abs(v.Value.Number() - it.last.Value.Number())
-	return !(d <= it.spec.Deadband) // not a number, too, is a change
+	return !(d <= it.deadband()) // not a number, too, is a change
 }
+
+func (it *item) deadband() float64 { return max(it.spec.Deadband, it.spec.Least) }
 
 // accept puts a sample into the queue if it is a change to the client.
 func (it *item) accept(v wire.Value) {

@@ -36,8 +36,11 @@ func (c *Client) ItemTag(sub, id uint32) (tag.ID, bool, ua.StatusCode) {
 	c.e.mu.Lock()
 	defer c.e.mu.Unlock()
 	it, status := c.lookup(sub, id)
-	if it == nil {
+	switch {
+	case it == nil:
 		return 0, false, status
+	case it.gone:
+		return 0, false, ua.StatusBadNodeIDUnknown
 	}
 	return it.spec.Tag, it.spec.Poll == nil && it.spec.Event == nil, ua.StatusOK
 }
@@ -68,7 +71,7 @@ func (c *Client) ModifyItem(sub, id uint32, spec Spec, stamps ua.TimestampsToRet
 		e.want(it, 1)
 		return ItemResult{Status: ua.StatusBadFilterNotAllowed}
 	}
-	spec.Tag, spec.Poll, spec.Mode = it.spec.Tag, it.spec.Poll, it.spec.Mode
+	spec.Tag, spec.Poll, spec.Mode, spec.Place = it.spec.Tag, it.spec.Poll, it.spec.Mode, it.spec.Place
 	e.configure(it, spec)
 	if e.want(it, 1); eager(it) > 0 && !wanted && it.spec.Mode != ua.MonitoringModeDisabled {
 		e.begin(it)

@@ -196,12 +196,12 @@ func (e *Engine) attach(it *item) {
 		e.events = append(e.events, it)
 	case it.spec.Poll != nil:
 		e.polled = append(e.polled, it)
-	case int(it.spec.Tag) < len(e.byTag):
-		if e.items == len(e.polled)+len(e.events)+1 {
+		e.polling++
+	default:
+		if e.items == e.polling+len(e.events)+1 {
 			e.cursor = e.table.Seq() // nobody followed the table so far
 		}
-		e.byTag[it.spec.Tag] = append(e.byTag[it.spec.Tag], it)
-		e.want(it, 1)
+		e.place(it)
 	}
 	e.nudge()
 }
@@ -226,7 +226,7 @@ func (e *Engine) begin(it *item) {
 }
 
 func eager(it *item) int {
-	if it.spec.Poll == nil && it.spec.Event == nil && it.sampling == 0 {
+	if it.spec.Poll == nil && it.spec.Event == nil && it.sampling == 0 && !it.gone {
 		return 1
 	}
 	return 0
@@ -237,11 +237,8 @@ func (e *Engine) detach(it *item) {
 	is := func(other *item) bool { return other == it }
 	if it.spec.Event != nil {
 		e.events = slices.DeleteFunc(e.events, is)
-	} else if it.spec.Poll != nil {
-		e.polled = slices.DeleteFunc(e.polled, is)
-	} else if int(it.spec.Tag) < len(e.byTag) {
-		e.byTag[it.spec.Tag] = slices.DeleteFunc(e.byTag[it.spec.Tag], is)
-		e.want(it, -1)
+	} else {
+		e.displace(it)
 	}
 	it.dead, it.queue, it.links = true, ring{}, nil
 	delete(it.sub.items, it.id)
@@ -258,7 +255,11 @@ func (e *Engine) first(it *item) {
 	}
 	at, now := e.now(), time.Now()
 	it.next = at + it.sampling
-	if it.spec.Poll == nil {
+	switch {
+	case it.gone:
+		it.accept(nodeGone(now))
+		return
+	case it.spec.Poll == nil:
 		e.begin(it)
 		return
 	}

@@ -150,6 +150,8 @@ func (s *Space) shape(r Ref) (dataType uint32, rank int32, dims []uint32) {
 			return p.dataType, p.rank, []uint32{0}
 		}
 		return p.dataType, p.rank, nil
+	case kindVersion:
+		return id.String, scalar, nil
 	}
 	return id.BaseDataType, scalar, nil
 }
@@ -173,6 +175,8 @@ func (s *Space) value(r Ref) (*ua.Variant, ua.StatusCode) {
 	switch r.kind {
 	case kindProperty:
 		return propertyValue(&s.opt.Tags[r.index], r.prop), ua.StatusOK
+	case kindVersion:
+		return ua.MustVariant(s.version(r.index)), ua.StatusOK
 	case kindStandard:
 		n := &s.std.nodes[r.index]
 		if f, ok := s.opt.Values[n.id]; ok {

@@ -22,12 +22,12 @@ var (
 	shelvingMethods  = []uint32{id.ShelvedStateMachineType_TimedShelve, id.ShelvedStateMachineType_OneShotShelve, id.ShelvedStateMachineType_Unshelve}
 )
 
-// Events reports whether the space has events.
+// Events reports whether the tags have events; the Server object always has.
 func (s *Space) Events() bool { return len(s.opt.Conditions) > 0 }
 
 // notifier returns the EventNotifier of an object: events come from the Server object and from the folders of tags.
 func (s *Space) notifier(r Ref) byte {
-	if s.Events() && (r.kind == kindFolder || s.Numeric(r) == id.Server) {
+	if (s.Events() && r.kind == kindFolder) || s.Numeric(r) == id.Server {
 		return subscribeToEvents
 	}
 	return 0
@@ -80,15 +80,19 @@ func (s *Space) conditionText(text string) (Ref, bool) {
 }
 
 func (s *Space) conditionReferences(r Ref, yield func(Reference) bool) {
-	source := Ref{kind: kindFolder}
-	if t, ok := s.byName[s.opt.Conditions[r.index].Tag]; ok {
-		source = s.TagRef(t)
-	}
-	if !yield(s.typeOf(r)) || !yield(Reference{id.HasCondition, false, source}) ||
+	if !yield(s.typeOf(r)) || !yield(Reference{id.HasCondition, false, s.sourceOf(r.index)}) ||
 		!yield(Reference{id.HasComponent, true, Ref{kind: kindShelving, index: r.index}}) {
 		return
 	}
 	s.methods(conditionMethods, yield)
+}
+
+// sourceOf returns the node a condition belongs to: its tag, or the project.
+func (s *Space) sourceOf(condition uint32) Ref {
+	if t, ok := s.byName[s.opt.Conditions[condition].Tag]; ok {
+		return s.TagRef(t)
+	}
+	return Ref{kind: kindFolder}
 }
 
 func (s *Space) shelvingReferences(r Ref, yield func(Reference) bool) {

@@ -26,6 +26,8 @@ func (s *Space) References(r Ref, yield func(Reference) bool) {
 		s.conditionReferences(r, yield)
 	case kindShelving:
 		s.shelvingReferences(r, yield)
+	case kindVersion:
+		_ = yield(s.typeOf(r)) && yield(Reference{id.HasProperty, false, Ref{kind: kindFolder, index: r.index}})
 	case kindProperty:
 		_ = yield(s.typeOf(r)) && yield(Reference{id.HasProperty, false, Ref{kind: kindTag, index: r.index}})
 	}
@@ -58,7 +60,7 @@ func (s *Space) folderReferences(index uint32, yield func(Reference) bool) {
 	if index == 0 {
 		up, _ = s.Standard(id.ObjectsFolder)
 	}
-	if !yield(s.typeOf(r)) || !yield(Reference{id.Organizes, false, up}) {
+	if !yield(s.typeOf(r)) || !yield(Reference{id.Organizes, false, up}) || !yield(Reference{id.HasProperty, true, Ref{kind: kindVersion, index: index}}) {
 		return
 	}
 	for _, c := range f.children {

@@ -33,6 +33,7 @@ const (
 	kindProperty       // prop of the tag index
 	kindCondition      // index into Options.Conditions
 	kindShelving       // the ShelvingState of the condition index
+	kindVersion        // the NodeVersion of the folder index
 )
 
 // property is a property variable of a tag.
@@ -59,7 +60,7 @@ type Options struct {
 	// History says that tags are recorded; Aggregates are the functions their history can be read with.
 	History    bool
 	Aggregates []uint32
-	// Conditions are those of the alarm engine. If there are none the space has no events.
+	// Conditions are those of the alarm engine. If there are none only the Server object has events.
 	Conditions []Condition
 	// Redundant says that the server is one of a non-transparent redundant set.
 	Redundant bool
@@ -99,6 +100,11 @@ func New(opt Options) (*Space, error) {
 	if err != nil {
 		return nil, fmt.Errorf("namespace 0: %w", err)
 	}
+	return build(opt, std)
+}
+
+// build lays out the tags and conditions.
+func build(opt Options, std *standard) (*Space, error) {
 	s := &Space{
 		opt: opt, std: std,
 		folders: []folder{{name: opt.Project}}, byFolder: map[string]uint32{"": 0},
@@ -109,6 +115,9 @@ func New(opt Options) (*Space, error) {
 		def := &opt.Tags[i]
 		if int(def.ID) != i || def.Name == "" {
 			return nil, fmt.Errorf("tag %q at %d has id %d", def.Name, i, def.ID)
+		}
+		if other, ok := s.byName[def.Name]; ok {
+			return nil, fmt.Errorf("tags %d and %d are both called %q", other, i, def.Name)
 		}
 		s.byName[def.Name] = def.ID
 		f := s.folder(dir(def.Name))
@@ -161,14 +170,15 @@ func (s *Space) Text(name []byte) (Ref, bool) {
 	}
 	n := len(name)
 	if n > 0 && name[n-1] == '/' {
-		if n == 1 {
-			return Ref{kind: kindFolder}, true
-		}
-		f, ok := s.byFolder[string(name)]
-		return Ref{kind: kindFolder, index: f}, ok
+		return s.folderText(name)
 	}
 	if n > 0 && name[0] == conditionMark {
 		return s.conditionText(string(name[1:]))
+	}
+	if n > len(versionSuffix) && string(name[n-len(versionSuffix):]) == versionSuffix {
+		if r, ok := s.folderText(name[:n-len(versionSuffix)]); ok {
+			return Ref{kind: kindVersion, index: r.index}, true
+		}
 	}
 	for p := property(0); p < propEnd; p++ {
 		suffix := "#" + properties[p].name
@@ -182,6 +192,23 @@ func (s *Space) Text(name []byte) (Ref, bool) {
 		return Ref{kind: kindProperty, prop: p, index: uint32(id)}, true
 	}
 	return Ref{}, false
+}
+
+// folderText returns the folder with a path; the project's has the node id "/".
+func (s *Space) folderText(path []byte) (Ref, bool) {
+	if len(path) == 1 && path[0] == '/' {
+		return Ref{kind: kindFolder}, true
+	}
+	f, ok := s.byFolder[string(path)]
+	return Ref{kind: kindFolder, index: f}, ok && f > 0
+}
+
+// folderID returns the text of the node id of a folder.
+func (s *Space) folderID(index uint32) string {
+	if index == 0 {
+		return "/"
+	}
+	return s.folders[index].path
 }
 
 // Resolve returns the node with the given id.
@@ -203,10 +230,9 @@ func (s *Space) NodeID(r Ref) *ua.NodeID {
 	case kindStandard:
 		return numeric(s.std.nodes[r.index].id)
 	case kindFolder:
-		if r.index == 0 {
-			return ua.NewStringNodeID(NamespaceTags, "/")
-		}
-		return ua.NewStringNodeID(NamespaceTags, s.folders[r.index].path)
+		return ua.NewStringNodeID(NamespaceTags, s.folderID(r.index))
+	case kindVersion:
+		return ua.NewStringNodeID(NamespaceTags, s.folderID(r.index)+versionSuffix)
 	case kindTag:
 		return ua.NewStringNodeID(NamespaceTags, s.opt.Tags[r.index].Name)
 	case kindProperty:
@@ -249,6 +275,18 @@ func (s *Space) Recorded(id tag.ID) bool {
 	return s.opt.History && s.opt.Tags[id].History != tag.HistoryOff
 }
 
+// IsText reports whether the values of the tag with a name are text.
+func (s *Space) IsText(name string) bool {
+	t, ok := s.byName[name]
+	return ok && s.opt.Tags[t].Type == tag.TypeString
+}
+
+// TagNamed returns the tag with a name.
+func (s *Space) TagNamed(name string) (tag.ID, bool) {
+	t, ok := s.byName[name]
+	return t, ok
+}
+
 // Definition returns the definition of a tag.
 func (s *Space) Definition(id tag.ID) *tag.Definition { return &s.opt.Tags[id] }
 
@@ -259,7 +297,7 @@ func (s *Space) Class(r Ref) ua.NodeClass {
 		return s.std.nodes[r.index].class
 	case kindFolder, kindCondition, kindShelving:
 		return ua.NodeClassObject
-	case kindTag, kindProperty:
+	case kindTag, kindProperty, kindVersion:
 		return ua.NodeClassVariable
 	}
 	return ua.NodeClassUnspecified
@@ -286,6 +324,8 @@ func (s *Space) name(r Ref) (uint16, string) {
 		return NamespaceTags, s.opt.Conditions[r.index].ID
 	case kindShelving:
 		return NamespaceUA, "ShelvingState"
+	case kindVersion:
+		return NamespaceUA, "NodeVersion"
 	}
 	return 0, ""
 }
@@ -303,7 +343,7 @@ func (s *Space) TypeDefinition(r Ref) uint32 {
 		return id.FolderType
 	case kindTag:
 		return variableType(&s.opt.Tags[r.index])
-	case kindProperty:
+	case kindProperty, kindVersion:
 		return id.PropertyType
 	case kindCondition:
 		return s.opt.Conditions[r.index].Type

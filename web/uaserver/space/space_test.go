@@ -92,7 +92,7 @@ func TestTagsAreTypedByWhatTheirDefinitionPromises(t *testing.T) {
 		{"line1/pump1/run", id.TwoStateDiscreteType, "[FalseState TrueState]"},
 		{"line1/pump1/mode", id.MultiStateDiscreteType, "[EnumStrings]"},
 		{"plain", id.BaseDataVariableType, "[]"},
-		{"line1/pump1/", id.FolderType, "[]"},
+		{"line1/pump1/", id.FolderType, "[NodeVersion]"},
 	} {
 		r, ok := s.Text([]byte(c.node))
 		if !ok || s.TypeDefinition(r) != c.typ {
