@@ -131,7 +131,7 @@ func serve(ctx context.Context, path, node, level string, stderr io.Writer) erro
 	if _, ok := cfg.Nodes[node]; !ok {
 		return fmt.Errorf("%s has no node %q", path, node)
 	}
-	s, err := server.New(server.Options{Config: cfg, Node: node, Version: version, Log: log})
+	s, err := server.New(server.Options{Config: cfg, Node: node, Version: version, Log: log, Notice: stderr})
 	if err != nil {
 		return err
 	}

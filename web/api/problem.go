@@ -23,6 +23,7 @@ const (
 	CodePasswordDue  = "password_due" // the password must be changed before anything else
 	CodeNotFound     = "not_found"
 	CodeTooLarge     = "too_large"
+	CodeConflict     = "conflict" // the request is in order, the state of things is not
 	CodeTooMany      = "too_many"
 	CodeInternal     = "internal"
 	CodeUnavailable  = "unavailable"

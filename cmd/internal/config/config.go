@@ -122,10 +122,16 @@ type History struct {
 }
 
 // User is a person who may log in.
-type User struct{ Name, Role, PasswordHash string }
+type User struct {
+	Name, Role, PasswordHash string
+	Areas                    map[string]string // area -> the role there instead
+}
 
 // Token is a machine's access: the SHA-256 of its bearer token in hexadecimal.
-type Token struct{ Name, Role, Hash string }
+type Token struct {
+	Name, Role, Hash string
+	Areas            map[string]string
+}
 
 // Web is what the two web servers share.
 type Web struct {

@@ -136,12 +136,16 @@ type userFile struct {
 	Name         string `yaml:"name"`
 	Role         string `yaml:"role"`
 	PasswordHash string `yaml:"password_hash"`
+
+	Areas map[string]string `yaml:"areas" json:",omitempty"`
 }
 
 type tokenFile struct {
 	Name string `yaml:"name"`
 	Role string `yaml:"role"`
 	Hash string `yaml:"hash"`
+
+	Areas map[string]string `yaml:"areas" json:",omitempty"`
 }
 
 type webFile struct {

@@ -219,18 +219,20 @@ func (b *builder) people() {
 	for i, u := range b.file.Users {
 		path := index("users", i)
 		b.person(path, u.Name, u.Role, seen)
+		b.areaRoles(path, u.Areas)
 		if len(u.PasswordHash) < 20 || u.PasswordHash[0] != '$' {
 			b.failf(path+".password_hash", "an argon2id hash is required (make one with: scadactl user hash)")
 		}
-		b.config.Users = append(b.config.Users, User(u))
+		b.config.Users = append(b.config.Users, User{Name: u.Name, Role: u.Role, PasswordHash: u.PasswordHash, Areas: u.Areas})
 	}
 	for i, t := range b.file.Tokens {
 		path := index("tokens", i)
 		b.person(path, t.Name, t.Role, seen)
+		b.areaRoles(path, t.Areas)
 		if len(t.Hash) != 64 {
 			b.failf(path+".hash", "the SHA-256 of the token in hexadecimal is required")
 		}
-		b.config.Tokens = append(b.config.Tokens, Token(t))
+		b.config.Tokens = append(b.config.Tokens, Token{Name: t.Name, Role: t.Role, Hash: t.Hash, Areas: t.Areas})
 	}
 	b.config.Web.Origins = b.file.Web.Origins
 	b.pairKey()
@@ -253,6 +255,19 @@ func (b *builder) person(path, name, role string, seen map[string]bool) {
 	seen[name] = true
 	if !oneOf(role, "viewer", "operator", "engineer", "admin") {
 		b.failf(path+".role", "%q is none of viewer, operator, engineer, admin", role)
+	}
+}
+
+// areaRoles checks the roles somebody has in some areas instead of that in the whole plant.
+func (b *builder) areaRoles(path string, areas map[string]string) {
+	for _, area := range slices.Sorted(maps.Keys(areas)) {
+		at := path + ".areas." + area
+		if !slices.ContainsFunc(b.config.Areas, func(a Area) bool { return a.Name == area }) {
+			b.failf(at, "there is no area %q", area)
+		}
+		if role := areas[area]; !oneOf(role, "viewer", "operator", "engineer", "admin") {
+			b.failf(at, "%q is none of viewer, operator, engineer, admin", role)
+		}
 	}
 }
 

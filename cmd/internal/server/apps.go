@@ -478,6 +478,11 @@ func (b backend) Apps() []api.App {
 
 // App implements [web.Backend].
 func (b backend) App(ctx context.Context, by web.Actor, cmd api.AppCommand) (api.App, error) {
+	if h := b.appsOf(cmd.Name); h != nil && cmd.Command != api.AppShow {
+		if err := by.Refuse(web.AppDeploy, h.area.name); err != nil {
+			return api.App{}, err
+		}
+	}
 	return b.appCommand(ctx, appRequest{
 		Name: cmd.Name, By: by.User, Source: cmd.Source, Comment: cmd.Comment, Back: cmd.Back,
 		Check: cmd.Command == api.AppCheck, Show: cmd.Command == api.AppShow,

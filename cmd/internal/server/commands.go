@@ -203,6 +203,9 @@ func (s *Server) alarmCommand(ctx context.Context, by web.Actor, cmd api.AlarmCo
 	results := map[string]api.AlarmResult{}
 	for _, ref := range cmd.Alarms {
 		if name, ok := s.alarmArea(ref.ID); ok {
+			if err := by.Refuse(alarmPermission(cmd.Command), name); err != nil {
+				return nil, err
+			}
 			perArea[name] = append(perArea[name], ref)
 		} else {
 			results[ref.ID] = api.AlarmResult{ID: ref.ID, Result: string(alarms.ResultUnknownCondition)}
@@ -224,6 +227,14 @@ func (s *Server) alarmCommand(ctx context.Context, by web.Actor, cmd api.AlarmCo
 		out = append(out, results[ref.ID])
 	}
 	return out, nil
+}
+
+// alarmPermission is what a command on alarms needs in their area.
+func alarmPermission(command string) web.Permission {
+	if command == api.AlarmOOS || command == api.AlarmRTS {
+		return web.AlarmEngineer
+	}
+	return web.AlarmOperate
 }
 
 func (s *Server) forwardAlarm(ctx context.Context, area string, req alarmRequest) ([]api.AlarmResult, error) {

@@ -101,6 +101,7 @@ type request struct {
 	Write   *writeRequest   `json:"write,omitempty"`
 	Alarm   *alarmRequest   `json:"alarm,omitempty"`
 	App     *appRequest     `json:"app,omitempty"`
+	People  *peopleRequest  `json:"people,omitempty"`
 	Journal *journalRequest `json:"journal,omitempty"`
 	History *historyRequest `json:"history,omitempty"`
 }
@@ -137,6 +138,8 @@ func (s *Server) execute(ctx context.Context, a *area, req request, body []byte)
 		return answer(results, err)
 	case req.Op == opApp && req.App != nil:
 		return answer(s.appHere(ctx, *req.App), nil)
+	case req.Op == opPeople && req.People != nil:
+		return answer(s.people.here(ctx, *req.People), nil)
 	case req.Op == opAlarmForks:
 		return s.mergeForks(ctx, a, body)
 	case req.Op == opJournalPull && req.Journal != nil:
@@ -169,6 +172,7 @@ const (
 	opWrite          = "write"
 	opAlarm          = "alarm"
 	opApp            = "app"
+	opPeople         = "people"
 	opAlarmForks     = "alarm.forks"
 	opJournalPull    = "journal.pull"
 	opJournalPush    = "journal.push"

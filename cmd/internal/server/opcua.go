@@ -57,27 +57,51 @@ func applicationURI(project, node string) string { return "urn:scada:" + project
 
 // Authenticate implements [uaserver.Backend]: the users are those of the web.
 func (b uaBackend) Authenticate(ctx context.Context, user, password string) (uaserver.User, error) {
-	who, err := b.web.Authenticate(ctx, user, password, "opc ua")
+	who, err := b.web.Authenticate(ctx, user, password, uaserver.ClientAddress(ctx))
+	if err == nil && who.MustChange {
+		err = errPasswordDue
+	}
 	if err != nil {
 		return uaserver.User{}, fmt.Errorf("%w: %w", uaserver.ErrUserAccessDenied, err)
 	}
-	return uaserver.User{Name: user, MayWrite: who.Role.May(web.TagWrite), MayOperateAlarms: who.Role.May(web.AlarmOperate)}, nil
+	b.Audit(web.AuditEvent{Event: web.AuditLogin, Actor: who, Detail: "opc ua"})
+	return b.uaUser(who), nil
 }
 
 // UserOfCertificate implements [uaserver.CertificateUsers]: the certificate is made out to a user of the web by name.
-func (b uaBackend) UserOfCertificate(_ context.Context, cert *x509.Certificate) (uaserver.User, error) {
+func (b uaBackend) UserOfCertificate(ctx context.Context, cert *x509.Certificate) (uaserver.User, error) {
 	name := cert.Subject.CommonName
-	for _, u := range b.cfg.Users {
-		if u.Name != name {
-			continue
-		}
-		r, err := web.ParseRole(u.Role)
-		if err != nil {
-			return uaserver.User{}, fmt.Errorf("user %s: %w", name, err)
-		}
-		return uaserver.User{Name: name, MayWrite: r.May(web.TagWrite), MayOperateAlarms: r.May(web.AlarmOperate)}, nil
+	who, ok := b.web.ActorOf(name, uaserver.ClientAddress(ctx))
+	if !ok {
+		return uaserver.User{}, fmt.Errorf("%w: no user %q, or one who may not log in now", uaserver.ErrUserAccessDenied, name)
 	}
-	return uaserver.User{}, fmt.Errorf("%w: no user %q", uaserver.ErrUserAccessDenied, name)
+	b.Audit(web.AuditEvent{Event: web.AuditLogin, Actor: who, Detail: "opc ua, by certificate"})
+	return b.uaUser(who), nil
+}
+
+var errPasswordDue = errors.New("the password must be changed first, in the dashboard or with scadactl")
+
+// Audit journals a log-in.
+func (b uaBackend) Audit(ev web.AuditEvent) { backend(b).Audit(ev) }
+
+// uaUser is what the user may do somewhere; each write and command is held against the area it is about.
+func (b uaBackend) uaUser(who web.Actor) uaserver.User {
+	u := uaserver.User{Name: who.User}
+	for _, area := range b.areaNames {
+		u.MayWrite = u.MayWrite || who.May(web.TagWrite, area)
+		u.MayOperateAlarms = u.MayOperateAlarms || who.May(web.AlarmOperate, area)
+	}
+	return u
+}
+
+// uaActor is what a user of a session may do now: sessions of OPC UA live long, and the user may have been locked,
+// removed, or given another role meanwhile.
+func (s *Server) uaActor(user uaserver.User) (web.Actor, error) {
+	who, ok := s.web.ActorOf(user.Name, user.Address)
+	if !ok {
+		return who, fmt.Errorf("%w: user %q may not log in any more", uaserver.ErrUserAccessDenied, user.Name)
+	}
+	return who, nil
 }
 
 // Write implements [uaserver.Backend].
@@ -90,7 +114,14 @@ func (b uaBackend) Write(ctx context.Context, user uaserver.User, def tag.Defini
 	if n := value.Number(); !def.Range.IsZero() && def.Type != tag.TypeString && (n < def.Range.Low || n > def.Range.High) {
 		return uaserver.ErrOutOfRange
 	}
-	res, err := b.write(ctx, web.Actor{User: user.Name, Remote: "opc ua"}, web.Write{Tag: def, Value: value, Deadline: time.Now().Add(uaWriteWithin)})
+	who, err := b.uaActor(user)
+	if err == nil && !who.May(web.TagWrite, def.Area) {
+		err = fmt.Errorf("%w: user %s may not write in area %s", uaserver.ErrUserAccessDenied, user.Name, def.Area)
+	}
+	if err != nil {
+		return err
+	}
+	res, err := b.write(ctx, who, web.Write{Tag: def, Value: value, Deadline: time.Now().Add(uaWriteWithin)})
 	switch {
 	case err == nil && res.Result == api.WriteConfirmed:
 		return nil

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -57,6 +58,7 @@ type world struct {
 	stop map[string]func() error
 
 	resource func(node string, c config.Resource) (resource.Resource, error)
+	notice   io.Writer // of nodes started from now on
 }
 
 func newWorldOf(t *testing.T, plant string, res func(node string, c config.Resource) (resource.Resource, error)) *world {
@@ -107,7 +109,7 @@ func (w *world) start(name string) {
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(w.t.Output(), nil))
 	}
-	opts := Options{Config: w.cfg, Node: name, Version: "test", Log: log, Dial: host.Dial, Listen: host.Listen}
+	opts := Options{Config: w.cfg, Node: name, Version: "test", Log: log, Dial: host.Dial, Listen: host.Listen, Notice: w.notice}
 	if w.resource != nil {
 		opts.Resource = func(c config.Resource) (resource.Resource, error) { return w.resource(name, c) }
 	}

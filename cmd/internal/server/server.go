@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -45,6 +46,8 @@ type Options struct {
 	Log     *slog.Logger
 	Dial    func(ctx context.Context, network, address string) (net.Conn, error) // nil: the real network
 	Listen  func(network, address string) (net.Listener, error)                  // nil: the real network
+	// Notice is where the one-time password of a plant without an administrator is written; nil: none is made.
+	Notice io.Writer
 	// Resource makes a switchable resource; nil: [NewResource].
 	Resource func(config.Resource) (resource.Resource, error)
 }
@@ -72,6 +75,7 @@ type Server struct {
 	agreed      *agreement
 	vigil       *vigil
 	switches    *switches
+	people      *roster
 
 	areas     map[string]*area
 	areaNames []string
@@ -160,6 +164,7 @@ func (s *Server) openArchives(node config.Node) error {
 	s.onStop("journal", func(context.Context) error { return j.Close() })
 	s.agreed = openAgreement(node.Data)
 	s.switches = openSwitches(s, node.Data)
+	s.openPeople(node.Data)
 	return nil
 }
 
@@ -382,21 +387,11 @@ func (s *Server) buildWeb(opts Options, node config.Node) error {
 	if ui.Built() {
 		cfg.UI = ui.Files()
 	}
-	for _, u := range s.cfg.Users {
-		r, err := web.ParseRole(u.Role)
-		if err != nil {
-			return fmt.Errorf("user %s: %w", u.Name, err)
-		}
-		cfg.Users = append(cfg.Users, web.User{Name: u.Name, Role: r, Hash: u.PasswordHash})
-	}
-	for _, t := range s.cfg.Tokens {
-		r, err := web.ParseRole(t.Role)
-		if err != nil {
-			return fmt.Errorf("token %s: %w", t.Name, err)
-		}
-		cfg.Tokens = append(cfg.Tokens, web.Token{Name: t.Name, Role: r, Hash: t.Hash})
-	}
 	var err error
+	cfg.People = s.people
+	if cfg.Users, cfg.Tokens, err = s.people.accounts(); err != nil {
+		return err
+	}
 	if s.web, err = web.New(cfg, backend{s}); err != nil {
 		return err
 	}
@@ -436,6 +431,7 @@ func (s *Server) start(opts Options, node config.Node) error {
 	s.spawn("client network", s.network.run)
 	s.spawn("health", s.watchHealth)
 	s.spawn("records of switches", s.switches.run)
+	s.spawn("users", s.people.run(opts.Notice))
 	s.keepLink(opts.Dial)
 	s.spawn("pair", s.pair.Run)
 	if node.OPCUA != "" {

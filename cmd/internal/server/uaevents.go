@@ -90,7 +90,11 @@ func (u uaAlarms) Command(ctx context.Context, user uaserver.User, cmd alarms.Co
 	}
 	c.Alarms = []api.AlarmRef{{ID: cmd.Condition, Occurrence: cmd.Occurrence}}
 	c.Comment, c.ForS = cmd.Comment, int64(cmd.For/time.Second)
-	done, err := u.alarmCommand(ctx, web.Actor{User: user.Name, Remote: "opc ua"}, c)
+	who, err := u.uaActor(user)
+	if err != nil {
+		return "", err
+	}
+	done, err := u.alarmCommand(ctx, who, c)
 	if err != nil {
 		return "", uaProblem(err)
 	}
