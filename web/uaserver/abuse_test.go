@@ -140,7 +140,7 @@ func TestSessionsAreBounded(t *testing.T) {
 	f := start(t, newPlant(0), func(c *uaserver.Config) { c.Limits.Sessions = 10 })
 	r := rawChannel(t, f)
 	create := func() ua.StatusCode {
-		return r.call(t, &ua.CreateSessionRequest{ClientDescription: &ua.ApplicationDescription{ApplicationName: ua.NewLocalizedText("flood")}})
+		return r.call(t, createSession("flood"))
 	}
 	for i := range 500 {
 		if got := create(); got != ua.StatusOK {

@@ -14,10 +14,14 @@ func ClientAddress(ctx context.Context) string {
 }
 
 // address is the client's address without the port.
-func (c *conn) address() string {
-	host, _, err := net.SplitHostPort(c.nc.RemoteAddr().String())
+func (c *conn) address() string { return c.host }
+
+// hostOf returns the address of the other end of a connection without the port.
+func hostOf(nc net.Conn) string {
+	whole := nc.RemoteAddr().String()
+	host, _, err := net.SplitHostPort(whole)
 	if err != nil {
-		return c.nc.RemoteAddr().String()
+		return whole
 	}
 	return host
 }

@@ -59,6 +59,7 @@ type Config struct {
 // Limits bounds what all clients together, and each of them, may take of the server.
 type Limits struct {
 	Connections            int // open TCP connections
+	PerAddress             int // connections from one address on which nobody has logged in, and as many sessions
 	Sessions               int // sessions, activated or not
 	SubscriptionsPerServer int // subscriptions of all sessions
 	Subscriptions          int // subscriptions of one session
@@ -81,7 +82,7 @@ type Limits struct {
 // DefaultLimits returns the limits of a server on the recommended hardware.
 func DefaultLimits() Limits {
 	return Limits{
-		Connections: 200, Sessions: 100, SubscriptionsPerServer: 1000, Subscriptions: 100,
+		Connections: 200, PerAddress: 50, Sessions: 100, SubscriptionsPerServer: 1000, Subscriptions: 100,
 		MonitoredItems: 500_000, ItemsPerSubscription: 100_000, QueueSize: 1000, PublishRequests: 100,
 		Retransmission: 20, OperationsPerCall: 10_000, ContinuationPoints: 10, HistoryContinuationPoints: 100, MessageBytes: 8 << 20,
 		SessionTimeout: time.Hour, TokenLifetime: time.Hour,
@@ -204,7 +205,7 @@ func (cfg Config) complete() (Config, error) {
 func (l Limits) complete() Limits {
 	d := DefaultLimits()
 	for _, f := range []struct{ have, def *int }{
-		{&l.Connections, &d.Connections}, {&l.Sessions, &d.Sessions}, {&l.SubscriptionsPerServer, &d.SubscriptionsPerServer},
+		{&l.Connections, &d.Connections}, {&l.PerAddress, &d.PerAddress}, {&l.Sessions, &d.Sessions}, {&l.SubscriptionsPerServer, &d.SubscriptionsPerServer},
 		{&l.Subscriptions, &d.Subscriptions}, {&l.MonitoredItems, &d.MonitoredItems},
 		{&l.ItemsPerSubscription, &d.ItemsPerSubscription}, {&l.QueueSize, &d.QueueSize}, {&l.PublishRequests, &d.PublishRequests},
 		{&l.Retransmission, &d.Retransmission}, {&l.OperationsPerCall, &d.OperationsPerCall},

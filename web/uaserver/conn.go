@@ -28,6 +28,7 @@ type conn struct {
 	s        *Server
 	nc       net.Conn
 	id       uint32
+	host     string    // the client's address without the port
 	since    time.Time // it has no session; guarded by the server's lock
 	sessions atomic.Int32
 	ch       *channel.Conn

@@ -150,34 +150,6 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 }
 
-// admit takes a connection in, making room if need be by ending the oldest that has no session.
-func (s *Server) admit(nc net.Conn) *conn {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.conns) >= s.cfg.Limits.Connections {
-		var oldest *conn
-		for c := range s.conns {
-			if c.sessions.Load() == 0 && (oldest == nil || c.since.Before(oldest.since)) {
-				oldest = c
-			}
-		}
-		if oldest == nil {
-			_ = nc.Close() // there is nobody to tell
-			s.log.Warn("too many OPC UA connections", "remote", nc.RemoteAddr(), "limit", s.cfg.Limits.Connections)
-			return nil
-		}
-		delete(s.conns, oldest)
-		oldest.kill()
-	}
-	s.nextConn++
-	if s.nextConn == 0 {
-		s.nextConn++
-	}
-	c := &conn{s: s, nc: nc, id: s.nextConn, since: time.Now()}
-	s.conns[c] = struct{}{}
-	return c
-}
-
 // keepHouse ends what has expired.
 func (s *Server) keepHouse(ctx context.Context) {
 	tick := time.NewTicker(houseTime)

@@ -34,6 +34,7 @@ type session struct {
 	id      *ua.NodeID
 	token   string
 	name    string
+	host    string        // the address of the client that made it
 	timeout time.Duration // guarded by the server's lock
 	granted time.Duration // timeout once logged in
 	client  *monitor.Client
@@ -100,7 +101,7 @@ func (k *call) createSession(req *ua.CreateSessionRequest) (ua.Response, error) 
 	}
 	timeout = max(timeout, minSessionTimeout)
 	x := &session{
-		id: ua.NewByteStringNodeID(space.NamespaceServer, secret()[:16]), token: string(secret()), name: truncate(req.SessionName),
+		id: ua.NewByteStringNodeID(space.NamespaceServer, secret()[:16]), token: string(secret()), name: truncate(req.SessionName), host: k.c.host,
 		timeout: min(timeout, notActivatedTime), client: k.s.engine.NewClient(), raw: k.c.ch.RawCertificate(),
 		nonce: secret(), cps: map[string]*continuation{}, history: map[string]*historyPoint{}, granted: timeout,
 	}
@@ -153,42 +154,6 @@ func (k *call) checkCreate(req *ua.CreateSessionRequest) error {
 		return ua.StatusBadCertificateURIInvalid
 	}
 	return nil
-}
-
-// addSession takes a session in. If there are too many, the oldest that nobody has logged in to, or else the oldest
-// whose connection has ended, makes room.
-func (s *Server) addSession(x *session, c *conn) bool {
-	s.mu.Lock()
-	var gone *session
-	if len(s.sessions) >= s.cfg.Limits.Sessions {
-		for _, o := range s.sessions {
-			if (!o.activated || o.conn == nil) && (gone == nil || o.dispensable(gone)) {
-				gone = o
-			}
-		}
-		if gone == nil {
-			s.mu.Unlock()
-			return false
-		}
-		s.unbind(gone)
-		delete(s.sessions, gone.token)
-	}
-	s.sessions[x.token] = x
-	x.conn = c
-	c.sessions.Add(1)
-	s.mu.Unlock()
-	if gone != nil {
-		gone.client.Close(false, ua.StatusBadSessionClosed)
-	}
-	return true
-}
-
-// dispensable reports whether x goes before o. The server's lock is held.
-func (x *session) dispensable(o *session) bool {
-	if x.activated != o.activated {
-		return !x.activated
-	}
-	return x.seen.Load() < o.seen.Load()
 }
 
 // sign proves to the client that this server has the key of its certificate.
