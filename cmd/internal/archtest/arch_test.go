@@ -25,6 +25,7 @@ var allowed = map[string][]string{
 	"acquisition/script":    {"acquisition/tag"},
 	"acquisition/calc":      {"acquisition", "acquisition/tag", "acquisition/live", "acquisition/script"}, // implements acquisition.Source
 	"acquisition/app":       {"acquisition", "acquisition/tag", "acquisition/live", "acquisition/script"}, // implements acquisition.Source
+	"acquisition/system":    {"acquisition", "acquisition/tag"},                                           // implements acquisition.Source
 	"acquisition":           {"acquisition/tag", "acquisition/live"},
 	"acquisition/modbus":    {"acquisition", "acquisition/tag", "acquisition/plan", "acquisition/schedule"}, // implements acquisition.Source
 	"acquisition/opcua":     {"acquisition", "acquisition/tag", "web/uaserver/guard"},                       // implements acquisition.Source; guard stands before the codec on both sides

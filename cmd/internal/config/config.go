@@ -100,6 +100,7 @@ type Device struct {
 	OPCUA  *opcua.Device
 
 	Calculated []tag.Definition // the address of each is its expression
+	System     []tag.Definition // the address of each is a fact of the pair
 	App        *App
 }
 

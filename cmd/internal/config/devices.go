@@ -64,8 +64,8 @@ func (b *builder) devices() map[string]*Device {
 
 func (b *builder) driver(path string, f *deviceFile, d *Device) {
 	sections := map[string]bool{"modbus": f.Modbus != nil, "opcua": f.OPCUA != nil}
-	if _, known := sections[f.Driver]; !known {
-		b.failf(path+".driver", "%q is none of %s", f.Driver, strings.Join(slices.Sorted(maps.Keys(sections)), ", "))
+	if _, known := sections[f.Driver]; !known && f.Driver != systemDriver {
+		b.failf(path+".driver", "%q is none of %s, %s", f.Driver, strings.Join(slices.Sorted(maps.Keys(sections)), ", "), systemDriver)
 		return
 	}
 	for name, present := range sections {
@@ -74,6 +74,7 @@ func (b *builder) driver(path string, f *deviceFile, d *Device) {
 		}
 	}
 	switch {
+	case f.Driver == systemDriver: // there is nothing to set
 	case !sections[f.Driver]:
 		b.failf(path, "a section %q is required for this driver", f.Driver)
 	case f.Driver == "modbus":
@@ -127,6 +128,8 @@ func (b *builder) checkAddress(t *tagFile, d *Device, def tag.Definition) {
 		err = modbus.ValidateTag(def)
 	case d.OPCUA != nil:
 		err = opcua.CheckAddress(def.Address)
+	case d.Driver == systemDriver:
+		b.fact(t, def)
 	}
 	if err != nil {
 		b.tagf(t, "address", "%s", err)

@@ -88,7 +88,7 @@ func named[T any](list []T, name func(T) string) map[string]any {
 // plainDevice is a device without its tags, which are compared by themselves.
 func plainDevice(v any) any {
 	d := v.(Device)
-	d.Calculated = nil
+	d.Calculated, d.System = nil, nil
 	if d.Modbus != nil {
 		m := *d.Modbus
 		m.Tags = nil
@@ -257,6 +257,8 @@ func (d Device) Tags() []tag.Definition {
 		return d.OPCUA.Tags
 	case d.App != nil:
 		return d.App.Outputs
+	case d.Driver == systemDriver:
+		return d.System
 	}
 	return d.Calculated
 }

@@ -79,6 +79,8 @@ func (b *builder) tags(devices map[string]*Device) {
 				d.OPCUA.Tags = append(d.OPCUA.Tags, *def)
 			case d.App != nil:
 				d.App.Outputs = append(d.App.Outputs, *def)
+			case d.Driver == systemDriver:
+				d.System = append(d.System, *def)
 			}
 		}
 	}
@@ -114,8 +116,11 @@ func (b *builder) tag(t *tagFile, devices map[string]*Device) tag.Definition {
 		def.Area = device.Area
 	}
 	typeName := t.Type
-	if t.Expr != "" {
+	switch {
+	case t.Expr != "":
 		typeName = orDefault(typeName, tag.TypeFloat64.String())
+	case device != nil && device.Driver == systemDriver:
+		typeName = orDefault(typeName, factType(t.Address))
 	}
 	typ, err := tag.ParseType(typeName)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"scada/acquisition/calc"
 	"scada/acquisition/modbus"
 	"scada/acquisition/opcua"
+	"scada/acquisition/system"
 	"scada/cmd/internal/config"
 )
 
@@ -26,6 +27,14 @@ func (s *Server) sources(area string, opts Options, node config.Node) ([]acquisi
 		}
 		if d.App != nil {
 			continue // they are one source together, see buildApps
+		}
+		if d.System != nil {
+			src, err := system.New(system.Options{Device: d.Name, Tags: d.System, Look: func() system.Facts { return s.facts(area) }})
+			if err != nil {
+				return nil, fmt.Errorf("device %s: %w", d.Name, err)
+			}
+			sources = append(sources, src)
+			continue
 		}
 		if d.OPCUA == nil {
 			src, err := calc.New(calc.Options{Device: d.Name, Tags: d.Calculated, Live: s.live, Lookup: s.cfg.Lookup, Logger: s.log.With("component", "calculated")})
