@@ -31,6 +31,8 @@ type Config struct {
 	People People
 	// Archive changes and verifies the history; nil: nobody can.
 	Archive Archive
+	// Diagnosis looks at the node's machine; nil: nobody does.
+	Diagnosis Diagnosis
 
 	TLS    *tls.Config // nil: plain HTTP
 	UI     fs.FS       // files of the dashboard with index.html at the top; nil: a page that says how to build it

@@ -32,6 +32,7 @@ type Server struct {
 	nonces   *nonces
 	backup   sync.Mutex // held while one is being taken
 	verify   sync.Mutex // held while the history is read
+	looking  sync.Mutex // held while the node looks at its machine
 
 	registry *prometheus.Registry
 	metrics  *metrics

@@ -28,6 +28,28 @@ var errUsage = errors.New("usage")
 
 // run is the program with its world passed in. It returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
+	root := rootCommand(stdout, stderr)
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(stderr, "scadad:", err)
+		fmt.Fprintln(stderr, root.UsageString())
+		return exitUsage
+	}
+	fmt.Fprintln(stderr, errorText(err))
+	return exitFailed
+}
+
+// rootCommand is the program with everything below it; the manual pages are made from it.
+func rootCommand(stdout, stderr io.Writer) *cobra.Command {
 	var path, node, level string
 	root := &cobra.Command{
 		Use: "scadad --config plant.yaml --node NAME", Short: "Run one node of a redundant pair of SCADA data servers",
@@ -43,24 +65,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	})
 	root.AddCommand(linkCommand(&path))
 	root.AddCommand(cleanupCommand(&path, stdout))
-	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	err := root.ExecuteContext(ctx)
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.Is(err, errUsage):
-		fmt.Fprintln(stderr, "scadad:", err)
-		fmt.Fprintln(stderr, root.UsageString())
-		return exitUsage
-	}
-	fmt.Fprintln(stderr, errorText(err))
-	return exitFailed
+	return root
 }
 
 // errorText leaves configuration errors as they are: an editor jumps to file:line:column only at the start of a line.
@@ -119,11 +125,11 @@ func serve(ctx context.Context, path, node, level string, stderr io.Writer) erro
 	if node == "" {
 		return fmt.Errorf("%w: --node is required", errUsage)
 	}
-	var least slog.Level
+	least, tail := new(slog.LevelVar), new(server.LogTail)
 	if err := least.UnmarshalText([]byte(level)); err != nil {
 		return fmt.Errorf("%w: --log-level %q: debug, info, warn or error", errUsage, level)
 	}
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: least}))
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(stderr, tail), &slog.HandlerOptions{Level: least}))
 	cfg, err := config.Load(path)
 	if err != nil {
 		return err
@@ -131,12 +137,14 @@ func serve(ctx context.Context, path, node, level string, stderr io.Writer) erro
 	if _, ok := cfg.Nodes[node]; !ok {
 		return fmt.Errorf("%s has no node %q", path, node)
 	}
-	s, err := server.New(server.Options{Config: cfg, Node: node, Version: version, Log: log, Notice: stderr})
+	s, err := server.New(server.Options{Config: cfg, Node: node, Version: version, Log: log, LogLevel: least, LogTail: tail, Notice: stderr})
 	if err != nil {
 		return err
 	}
 	log.Info("Node started", "project", cfg.Project, "node", node, "digest", cfg.Digest, "http", cfg.Nodes[node].HTTP)
+	told := tellManager(ctx, s, log)
 	err = s.Run(ctx)
+	told()
 	log.Info("Node stopped", "node", node)
 	return err
 }

@@ -102,8 +102,8 @@ func (s *Server) assess() *redundancy.Health {
 		reach, progress := a.reach(), a.progress()
 		h.Areas[name] = reach.health(s.cfg.Redundancy.HealthMargin)
 		h.Progress = append(h.Progress, progress)
-		if reach.active && reach.polled > 0 && a.pulse > 0 && progress.Age > max(stuckAfter, 3*a.pulse) {
-			fault(weightStuck, "area %s has taken no sample for %s although devices answer", name, progress.Age.Round(time.Second))
+		if why := a.stuck(reach, progress); why != "" {
+			fault(weightStuck, "%s", why)
 		}
 		if why := reach.text(name); why != "" {
 			h.Reasons = append(h.Reasons, why)
@@ -111,6 +111,14 @@ func (s *Server) assess() *redundancy.Health {
 	}
 	h.NotReady = s.notReady(h)
 	return h
+}
+
+// stuck says that the engine of the area stands still although it has something to do.
+func (a *area) stuck(reach reach, progress redundancy.Progress) string {
+	if reach.active && reach.polled > 0 && a.pulse > 0 && progress.Age > max(stuckAfter, 3*a.pulse) {
+		return fmt.Sprintf("area %s has taken no sample for %s although devices answer", a.name, progress.Age.Round(time.Second))
+	}
+	return ""
 }
 
 // presentHealth is what the heartbeat tells: the last assessment, and what must not be as old as that. A node that has

@@ -24,6 +24,7 @@ import (
 	"scada/acquisition/tag"
 	"scada/alarms"
 	"scada/cmd/internal/config"
+	"scada/cmd/internal/doctor"
 	"scada/history"
 	"scada/history/journal"
 	"scada/redundancy"
@@ -48,6 +49,10 @@ type Options struct {
 	Listen  func(network, address string) (net.Listener, error)                  // nil: the real network
 	// Notice is where the one-time password of a plant without an administrator is written; nil: none is made.
 	Notice io.Writer
+	// LogLevel is the level Log is written at, to be changed at run time; nil: it cannot be.
+	LogLevel *slog.LevelVar
+	// LogTail is the end of the log for a support bundle; nil: there is none in it.
+	LogTail *LogTail
 	// Resource makes a switchable resource; nil: [NewResource].
 	Resource func(config.Resource) (resource.Resource, error)
 }
@@ -76,6 +81,9 @@ type Server struct {
 	vigil       *vigil
 	switches    *switches
 	people      *roster
+	level       *logLevel
+	logTail     *LogTail
+	dial        doctor.Dial // nil: the real network
 
 	areas     map[string]*area
 	areaNames []string
@@ -112,6 +120,8 @@ func New(opts Options) (*Server, error) {
 		alarmsOf: map[string]string{}, problems: map[string]string{}, nodeNames: slices.Sorted(maps.Keys(cfg.Nodes)),
 		alarmFeed: web.NewFeed[api.AlarmChange](feedSize), entryFeed: web.NewFeed[api.JournalEntry](feedSize),
 	}
+	s.level, s.logTail, s.dial = newLogLevel(opts.LogLevel, log), opts.LogTail, opts.Dial
+	s.onStop("log level", func(context.Context) error { s.level.stop(); return nil })
 	s.plant = &web.Plant{Tags: cfg.Tags, Live: s.live, Pages: pages(cfg)}
 	s.health.Store(&assessment{at: time.Now()})
 	heartbeat := cfg.Redundancy.Heartbeat
@@ -382,7 +392,7 @@ func (s *Server) pairEvent(ev redundancy.Event) {
 
 func (s *Server) buildWeb(opts Options, node config.Node) error {
 	cfg := web.Config{
-		Node: s.nodeName, Address: node.HTTP, PairKey: s.cfg.Web.PairKey, Origins: s.origins(), Mimics: s.mimics(), Backup: s.backup, Archive: archive{s}, Log: s.log.With("component", "web"), Listen: opts.Listen,
+		Node: s.nodeName, Address: node.HTTP, PairKey: s.cfg.Web.PairKey, Origins: s.origins(), Mimics: s.mimics(), Backup: s.backup, Archive: archive{s}, Diagnosis: s, Log: s.log.With("component", "web"), Listen: opts.Listen,
 	}
 	if ui.Built() {
 		cfg.UI = ui.Files()
