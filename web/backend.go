@@ -29,6 +29,10 @@ type Backend interface {
 	WriteTag(ctx context.Context, by Actor, w Write) (api.WriteResult, error)
 	// Devices is the state of every device.
 	Devices() []api.Device
+	// TestDevice examines a device from the active node, or looks at it from this one.
+	TestDevice(ctx context.Context, by Actor, device string, cmd api.DeviceTestCommand) (api.DeviceTest, error)
+	// DeviceNodes is a page of the variables a device has.
+	DeviceNodes(ctx context.Context, by Actor, device string, q api.DeviceBrowse) (api.DeviceNodes, error)
 
 	// Apps is every application, without source, state and log.
 	Apps() []api.App

@@ -29,7 +29,8 @@ var changingRoutes = map[string]Role{
 	"POST /api/v1/role/switch": Admin, "POST /api/v1/role/take": Admin, "POST /api/v1/role/release": Admin, "POST /api/v1/role/drill": Admin, "POST /api/v1/role/maintenance": Admin,
 	"POST /api/v1/alarms/ack": Operator, "POST /api/v1/alarms/reset": Operator, "POST /api/v1/alarms/shelve": Operator, "POST /api/v1/alarms/unshelve": Operator,
 	"POST /api/v1/alarms/comment": Operator, "POST /api/v1/alarms/preview": Operator, "POST /api/v1/alarms/oos": Engineer, "POST /api/v1/alarms/rts": Engineer,
-	"POST /api/v1/history/import": Engineer, "POST /api/v1/history/repair": Engineer,
+	"POST /api/v1/devices/{name}/test": Engineer,
+	"POST /api/v1/history/import":      Engineer, "POST /api/v1/history/repair": Engineer,
 	"POST /api/v1/apps/{name}/check": Engineer, "POST /api/v1/apps/{name}/deploy": Engineer, "POST /api/v1/apps/{name}/rollback": Engineer,
 }
 

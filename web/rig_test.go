@@ -168,6 +168,23 @@ func (f *fake) App(_ context.Context, _ Actor, cmd api.AppCommand) (api.App, err
 	}
 	return api.App{Name: cmd.Name, Source: cmd.Source}, nil
 }
+func (f *fake) TestDevice(_ context.Context, _ Actor, device string, cmd api.DeviceTestCommand) (api.DeviceTest, error) {
+	if device != "plc1" {
+		return api.DeviceTest{}, api.NewProblem(api.CodeNotFound, "no device %q", device)
+	}
+	if cmd.Here {
+		return api.DeviceTest{}, api.NewProblem(api.CodeNotActive, "node b is active")
+	}
+	return api.DeviceTest{Name: device, Role: "active", BestWindow: 4}, nil
+}
+
+func (f *fake) DeviceNodes(_ context.Context, _ Actor, device string, q api.DeviceBrowse) (api.DeviceNodes, error) {
+	if device != "plc1" {
+		return api.DeviceNodes{}, api.NewProblem(api.CodeNotFound, "no device %q", device)
+	}
+	return api.DeviceNodes{Nodes: []api.DeviceNode{{Address: q.Node + q.Cursor, Path: "a/b"}}, Total: q.Limit}, nil
+}
+
 func (f *fake) Devices() []api.Device { return []api.Device{{Name: "plc1", State: "connected"}} }
 
 func (f *fake) Alarms(_ context.Context, q api.AlarmFilter) (api.Alarms, error) {

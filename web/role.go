@@ -50,12 +50,13 @@ const (
 	RoleChange    Permission = "role.change"
 	AppDeploy     Permission = "app.deploy"
 	BackupTake    Permission = "backup.take"
+	DeviceExamine Permission = "device.test"    // requests of its own to a device
 	HistoryChange Permission = "history.change" // import, verify, repair
 )
 
 // needs lists the lowest role that has a permission. A permission that is not here is nobody's.
 var needs = map[Permission]Role{
-	Anonymous: Nobody, View: Viewer, Own: Viewer, PeopleAdmin: Admin, TagWrite: Operator, AlarmOperate: Operator, AlarmEngineer: Engineer, RoleChange: Admin, AppDeploy: Engineer, BackupTake: Admin, HistoryChange: Engineer,
+	Anonymous: Nobody, View: Viewer, Own: Viewer, PeopleAdmin: Admin, TagWrite: Operator, AlarmOperate: Operator, AlarmEngineer: Engineer, RoleChange: Admin, AppDeploy: Engineer, BackupTake: Admin, DeviceExamine: Engineer, HistoryChange: Engineer,
 }
 
 // May reports whether the role has the permission.

@@ -146,12 +146,7 @@ func float(v *ua.Variant) (float64, bool) {
 
 // variant converts a value on the wire to the type the server's node has.
 func variant(as ua.TypeID, v tag.Value) (*ua.Variant, error) {
-	types := map[ua.TypeID]tag.Type{
-		ua.TypeIDBoolean: tag.TypeBool, ua.TypeIDSByte: tag.TypeInt8, ua.TypeIDByte: tag.TypeUint8, ua.TypeIDInt16: tag.TypeInt16,
-		ua.TypeIDUint16: tag.TypeUint16, ua.TypeIDInt32: tag.TypeInt32, ua.TypeIDUint32: tag.TypeUint32, ua.TypeIDInt64: tag.TypeInt64,
-		ua.TypeIDUint64: tag.TypeUint64, ua.TypeIDFloat: tag.TypeFloat32, ua.TypeIDDouble: tag.TypeFloat64, ua.TypeIDString: tag.TypeString,
-	}
-	if t, ok := types[as]; ok && t != v.Type() {
+	if t, ok := types[as]; ok && t != v.Type() && as != ua.TypeIDLocalizedText {
 		if t == tag.TypeString || v.Type() == tag.TypeString {
 			return nil, fmt.Errorf("a %s cannot be written to a %s", v.Type(), t)
 		}

@@ -112,6 +112,32 @@ func (p *plant) app(name string) api.App {
 		Generations: []api.AppGeneration{{Hash: "0123456789ab", By: "file", Time: noon, Comment: "first", Bytes: 100}}}
 }
 
+func (p *plant) TestDevice(_ context.Context, _ web.Actor, device string, cmd api.DeviceTestCommand) (api.DeviceTest, error) {
+	if device != "plc1" {
+		return api.DeviceTest{}, api.NewProblem(api.CodeNotFound, "no device %q", device)
+	}
+	t := api.DeviceTest{Name: device, Area: "main", Driver: "modbus", Node: "a", Role: "active", Time: noon}
+	if cmd.Here {
+		reached := false
+		t.Role, t.Reached, t.ReachedMs, t.Notes = "standby", &reached, 12.5, []string{"connecting: refused"}
+		return t, nil
+	}
+	t.Identity = []api.DeviceFact{{Name: "vendor", Text: "Maker\x1b[2J"}}
+	t.Trials = []api.DeviceTrial{{Window: 1, PerSecond: 184.2, Answers: 74, P50Ms: 5.4, P99Ms: 6.1, MaxMs: 6.2}, {Window: 2, Answers: 1, Timeouts: 1, Lost: true}}
+	t.BestWindow, t.LargestRead, t.Notes = 1, 125, []string{"with 2 in flight something went wrong; more was not tried"}
+	return t, nil
+}
+
+func (p *plant) DeviceNodes(_ context.Context, _ web.Actor, device string, q api.DeviceBrowse) (api.DeviceNodes, error) {
+	if device != "plc1" {
+		return api.DeviceNodes{}, api.NewProblem(api.CodeNotFound, "no device %q", device)
+	}
+	if q.Cursor == "" {
+		return api.DeviceNodes{Total: 3, Next: "2", Nodes: []api.DeviceNode{{Address: "ns=2;s=Pump 1", Path: "Line 1/Pump #1", Type: "float64", Writable: true}, {Address: "ns=2;i=7", Path: "Line 1/Recipe"}}}, nil
+	}
+	return api.DeviceNodes{Total: 3, Nodes: []api.DeviceNode{{Address: "ns=2;s=Pump_1", Path: "Line 1/Pump__1", Type: "bool"}}}, nil
+}
+
 func (p *plant) Devices() []api.Device {
 	at := noon
 	return []api.Device{{Name: "plc1", Area: "main", Driver: "modbus", Endpoint: "tcp://127.0.0.1:5020", Node: "a", State: "connected", Since: &at, Tags: 2, LatencyMs: 1.25,

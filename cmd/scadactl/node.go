@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
@@ -15,64 +13,6 @@ import (
 
 	"scada/web/api"
 )
-
-func (a *app) deviceCommand() *cobra.Command {
-	list := &cobra.Command{Use: "list", Short: "All devices", Args: cobra.NoArgs,
-		RunE: a.ask(func(ctx context.Context, c *api.Client, _ *cobra.Command, _ []string) error {
-			d, err := c.Devices(ctx)
-			if err != nil {
-				return err
-			}
-			t := table{value: d, header: []string{"name", "area", "driver", "endpoint", "node", "state", "tags", "latency_ms", "requests", "errors", "timeouts", "overruns", "last_error"}}
-			for _, v := range d.Devices {
-				t.add(v.Name, v.Area, v.Driver, v.Endpoint, v.Node, v.State, fmt.Sprint(v.Tags), fmt.Sprintf("%.1f", v.LatencyMs),
-					fmt.Sprint(v.Requests), fmt.Sprint(v.Errors), fmt.Sprint(v.Timeouts), fmt.Sprint(v.Overruns), v.LastError)
-			}
-			return a.print(t)
-		})}
-	show := &cobra.Command{Use: "show NAME", Short: "One device", Args: cobra.ExactArgs(1),
-		RunE: a.ask(func(ctx context.Context, c *api.Client, _ *cobra.Command, args []string) error {
-			v, err := c.Device(ctx, args[0])
-			if err != nil {
-				return err
-			}
-			return a.print(deviceTable(v))
-		})}
-	return group("device", "State of the devices", list, show)
-}
-
-func deviceTable(v api.Device) table {
-	t := table{value: v, header: []string{"field", "value"}}
-	t.add("name", v.Name)
-	t.add("area", v.Area)
-	t.add("driver", v.Driver)
-	t.add("endpoint", v.Endpoint)
-	t.add("node", v.Node)
-	t.add("state", v.State)
-	t.add("since", when(v.Since))
-	t.add("tags", fmt.Sprint(v.Tags))
-	t.add("blocks", fmt.Sprint(v.Blocks))
-	t.add("latency_ms", fmt.Sprintf("%.1f, at most %.1f", v.LatencyMs, v.LatencyMax))
-	t.add("start_late_ms", fmt.Sprintf("%.1f", v.StartLateMs))
-	t.add("requests", fmt.Sprint(v.Requests))
-	t.add("writes", fmt.Sprint(v.Writes))
-	t.add("errors", fmt.Sprint(v.Errors))
-	t.add("timeouts", fmt.Sprint(v.Timeouts))
-	t.add("overruns", fmt.Sprint(v.Overruns))
-	t.add("reconnects", fmt.Sprint(v.Reconnects))
-	t.add("late", fmt.Sprint(v.Late))
-	t.add("malformed", fmt.Sprint(v.Malformed))
-	t.add("demotions", fmt.Sprint(v.Demotions))
-	for code, n := range v.Exceptions {
-		if n > 0 {
-			t.add(fmt.Sprintf("exception_%d", code), fmt.Sprint(n))
-		}
-	}
-	t.add("last_error", v.LastError)
-	t.add("last_error_at", when(v.LastErrorAt))
-	t.add("detail", v.Detail)
-	return t
-}
 
 func (a *app) configCommand() *cobra.Command {
 	digest := &cobra.Command{Use: "digest", Short: "The digests of both nodes' configurations; fails when they differ", Args: cobra.NoArgs,
@@ -196,7 +136,7 @@ func (a *app) userCommand() *cobra.Command {
 			}
 			return a.print(t)
 		}}
-	return group("user", "Users", hash)
+	return group("user", "Users and tokens", append(a.userCommands(), hash)...)
 }
 
 // readPassword asks twice on a terminal and reads one line otherwise. A password is never an argument: those are seen by
@@ -204,11 +144,7 @@ func (a *app) userCommand() *cobra.Command {
 func (a *app) readPassword() (string, error) {
 	f, ok := a.in.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
-		line, err := bufio.NewReader(io.LimitReader(a.in, api.MaxPassword+2)).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return "", fmt.Errorf("read password: %w", err)
-		}
-		return strings.TrimRight(line, "\r\n"), nil
+		return a.askSecret("")
 	}
 	var typed [2]string
 	for i, prompt := range []string{"Password: ", "Again: "} {

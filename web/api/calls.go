@@ -68,6 +68,18 @@ func (c *Client) Device(ctx context.Context, name string) (Device, error) {
 	return out, c.get(ctx, "/devices/"+escapeName(name), nil, &out)
 }
 
+// TestDevice examines a device.
+func (c *Client) TestDevice(ctx context.Context, name string, cmd DeviceTestCommand) (DeviceTest, error) {
+	var out DeviceTest
+	return out, c.post(ctx, "/devices/"+escapeName(name)+"/test", cmd, &out)
+}
+
+// DeviceNodes returns a page of the variables of a device.
+func (c *Client) DeviceNodes(ctx context.Context, name string, q DeviceBrowse) (DeviceNodes, error) {
+	var out DeviceNodes
+	return out, c.get(ctx, "/devices/"+escapeName(name)+"/nodes", values("node", q.Node, "cursor", q.Cursor, "limit", count(q.Limit)), &out)
+}
+
 // Apps returns the applications.
 func (c *Client) Apps(ctx context.Context) (Apps, error) {
 	var out Apps

@@ -102,6 +102,7 @@ type request struct {
 	Alarm   *alarmRequest   `json:"alarm,omitempty"`
 	App     *appRequest     `json:"app,omitempty"`
 	People  *peopleRequest  `json:"people,omitempty"`
+	Device  *deviceRequest  `json:"device,omitempty"`
 	Journal *journalRequest `json:"journal,omitempty"`
 	History *historyRequest `json:"history,omitempty"`
 }
@@ -138,6 +139,8 @@ func (s *Server) execute(ctx context.Context, a *area, req request, body []byte)
 		return answer(results, err)
 	case req.Op == opApp && req.App != nil:
 		return answer(s.appHere(ctx, *req.App), nil)
+	case req.Op == opDevice && req.Device != nil:
+		return answer(s.deviceHere(ctx, a, *req.Device), nil)
 	case req.Op == opPeople && req.People != nil:
 		return answer(s.people.here(ctx, *req.People), nil)
 	case req.Op == opAlarmForks:
@@ -172,6 +175,7 @@ const (
 	opWrite          = "write"
 	opAlarm          = "alarm"
 	opApp            = "app"
+	opDevice         = "device"
 	opPeople         = "people"
 	opAlarmForks     = "alarm.forks"
 	opJournalPull    = "journal.pull"
