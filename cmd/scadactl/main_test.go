@@ -31,6 +31,7 @@ type plant struct {
 	alarms  *web.Feed[api.AlarmChange]
 	journal *web.Feed[api.JournalEntry]
 	hang    bool
+	machine string // the worst of its checks
 }
 
 func newPlant() *plant {
@@ -219,7 +220,7 @@ func serve(t *testing.T, p *plant) (url string, stop func()) {
 
 func serveWith(t *testing.T, p *plant, more func(*web.Config)) (url string, stop func()) {
 	t.Helper()
-	cfg := web.Config{Node: "a", Address: "127.0.0.1:0", Tokens: []web.Token{
+	cfg := web.Config{Node: "a", Address: "127.0.0.1:0", Diagnosis: p, Tokens: []web.Token{
 		{Name: "admin", Role: web.Admin, Hash: web.HashToken("adm")}, {Name: "viewer", Role: web.Viewer, Hash: web.HashToken("view")}}}
 	more(&cfg)
 	s, err := web.New(cfg, p)

@@ -48,13 +48,14 @@ type nodeStatus struct {
 	Error     string        `json:"error,omitempty"`
 	Node      *api.NodeInfo `json:"node,omitempty"`
 	Areas     []api.Area    `json:"areas,omitempty"`
+	Checks    *api.Checks   `json:"checks,omitempty"` // nil: the node has none
 }
 
 func (a *app) nodeCommand() *cobra.Command {
 	status := &cobra.Command{Use: "status", Short: "Every server given, each asked by itself", Args: cobra.NoArgs,
 		RunE: a.ask(func(ctx context.Context, c *api.Client, _ *cobra.Command, _ []string) error {
 			list := []nodeStatus{}
-			t := table{header: []string{"server", "node", "reachable", "roles", "version", "uptime", "config_digest", "tags", "devices", "error"}}
+			t := table{header: []string{"server", "node", "reachable", "roles", "version", "uptime", "config_digest", "tags", "devices", "checks", "error"}}
 			var failed error
 			reached := 0
 			for _, server := range c.Servers() {
@@ -67,6 +68,7 @@ func (a *app) nodeCommand() *cobra.Command {
 				}
 				list = append(list, s)
 				t.rows = append(t.rows, s.cells())
+				t.foot = append(t.foot, s.findings()...)
 			}
 			t.value = list
 			if err := a.print(t); err != nil {
@@ -75,9 +77,9 @@ func (a *app) nodeCommand() *cobra.Command {
 			if reached == 0 || failed != nil && !isUnreachable(failed) {
 				return failed
 			}
-			return nil
+			return failing(list)
 		})}
-	return group("node", "The nodes themselves", status)
+	return group("node", "The nodes themselves", status, a.logLevelCommand(), a.bundleCommand())
 }
 
 func isUnreachable(err error) bool {
@@ -93,6 +95,7 @@ func askNode(ctx context.Context, c *api.Client, server string) (nodeStatus, err
 		if p, err = c.Role(ctx); err == nil {
 			n, _ := p.Find(info.Node)
 			s.Areas = n.Areas
+			s.Checks, err = askChecks(ctx, c)
 		}
 		s.Node = &info
 	}
@@ -105,7 +108,7 @@ func askNode(ctx context.Context, c *api.Client, server string) (nodeStatus, err
 
 func (s nodeStatus) cells() []string {
 	if s.Node == nil {
-		return []string{s.Server, "", yes(s.Reachable), "", "", "", "", "", "", s.Error}
+		return []string{s.Server, "", yes(s.Reachable), "", "", "", "", "", "", "", s.Error}
 	}
 	var roles []string
 	for _, ar := range s.Areas {
@@ -113,7 +116,7 @@ func (s nodeStatus) cells() []string {
 	}
 	n := s.Node
 	return []string{s.Server, n.Node, yes(s.Reachable), strings.Join(roles, ", "), n.Version, n.Time.Sub(n.StartedAt).Round(time.Second).String(),
-		n.ConfigDigest, fmt.Sprint(n.Tags), fmt.Sprint(n.Devices), s.Error}
+		n.ConfigDigest, fmt.Sprint(n.Tags), fmt.Sprint(n.Devices), s.worst(), s.Error}
 }
 
 func (a *app) userCommand() *cobra.Command {

@@ -116,7 +116,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVarP(&a.format, "output", "o", "table", "table, json or csv")
 	f.DurationVar(&a.timeout, "timeout", defaultTimeout, "time for the whole command")
 	root.AddCommand(a.roleCommand(), a.tagCommand(), a.alarmCommand(), a.journalCommand(), a.historyCommand(), a.backupCommand(),
-		a.deviceCommand(), a.appCommand(), a.configCommand(), a.nodeCommand(), a.userCommand(), a.certCommand())
+		a.deviceCommand(), a.appCommand(), a.configCommand(), a.nodeCommand(), a.topCommand(), a.userCommand(), a.certCommand())
 	return root
 }
 
