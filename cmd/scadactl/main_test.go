@@ -220,6 +220,13 @@ func serve(t *testing.T, p *plant) (url string, stop func()) {
 
 func serveWith(t *testing.T, p *plant, more func(*web.Config)) (url string, stop func()) {
 	t.Helper()
+	_, url, stop = serveServer(t, p, more)
+	return url, stop
+}
+
+func serveServer(t *testing.T, p *plant, more func(*web.Config)) (s *web.Server, url string, stop func()) {
+	t.Helper()
+	cfg := web.Config{Node: "a", Address: "127.0.0.1:0", Tokens: []web.Token{
 	cfg := web.Config{Node: "a", Address: "127.0.0.1:0", Diagnosis: p, Tokens: []web.Token{
 		{Name: "admin", Role: web.Admin, Hash: web.HashToken("adm")}, {Name: "viewer", Role: web.Viewer, Hash: web.HashToken("view")}}}
 	more(&cfg)
@@ -243,7 +250,7 @@ func serveWith(t *testing.T, p *plant, more func(*web.Config)) (url string, stop
 		})
 	}
 	t.Cleanup(stop)
-	return "http://" + s.Addr().String(), stop
+	return s, "http://" + s.Addr().String(), stop
 }
 
 // closedPort is an address nobody listens on.

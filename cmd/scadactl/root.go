@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -36,6 +37,9 @@ const (
 type app struct {
 	world
 	server, token, credentials, ca string
+	fingerprint                    string
+	makesFile                      bool // a log-in writes the credentials
+	lines                          *bufio.Reader // of a standard input that is no terminal
 	format                         string
 	timeout                        time.Duration
 	started                        bool // a command runs: what fails now is no usage error
@@ -116,6 +120,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVarP(&a.format, "output", "o", "table", "table, json or csv")
 	f.DurationVar(&a.timeout, "timeout", defaultTimeout, "time for the whole command")
 	root.AddCommand(a.roleCommand(), a.tagCommand(), a.alarmCommand(), a.journalCommand(), a.historyCommand(), a.backupCommand(),
+		a.deviceCommand(), a.appCommand(), a.configCommand(), a.nodeCommand(), a.userCommand(), a.loginCommand(), a.certCommand())
 		a.deviceCommand(), a.appCommand(), a.configCommand(), a.nodeCommand(), a.topCommand(), a.userCommand(), a.certCommand())
 	return root
 }
@@ -222,23 +227,30 @@ const (
 	maxCredentials  = 64 << 10 // bytes
 )
 
+// credentialsFile is where servers and token are kept.
+func (a *app) credentialsFile() (string, error) {
+	for _, name := range []string{a.credentials, a.getenv("SCADACTL_CREDENTIALS")} {
+		if name != "" {
+			return name, nil
+		}
+	}
+	dir := a.getenv("XDG_CONFIG_HOME")
+	if home := a.getenv("HOME"); dir == "" && home != "" {
+		dir = filepath.Join(home, ".config")
+	}
+	if dir == "" {
+		return "", usage("--credentials is required: neither HOME nor XDG_CONFIG_HOME says where to keep it")
+	}
+	return filepath.Join(dir, "scadactl", "credentials"), nil
+}
+
 // readCredentials reads the file of names and values. A file others can read is refused: the token in it is a password.
 func (a *app) readCredentials() (map[string]string, error) {
-	name := a.credentials
-	if name == "" {
-		name = a.getenv("SCADACTL_CREDENTIALS")
+	name, err := a.credentialsFile()
+	if err != nil {
+		return nil, nil
 	}
-	asked := name != ""
-	if !asked {
-		dir := a.getenv("XDG_CONFIG_HOME")
-		if home := a.getenv("HOME"); dir == "" && home != "" {
-			dir = filepath.Join(home, ".config")
-		}
-		if dir == "" {
-			return nil, nil
-		}
-		name = filepath.Join(dir, "scadactl", "credentials")
-	}
+	asked := (a.credentials != "" || a.getenv("SCADACTL_CREDENTIALS") != "") && !a.makesFile
 	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, os.ErrNotExist) && !asked:

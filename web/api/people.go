@@ -118,9 +118,3 @@ func (c *Client) RevokeToken(ctx context.Context, name string) (PeopleResult, er
 	var out PeopleResult
 	return out, c.call(ctx, "DELETE", "/api/v1/tokens/"+url.PathEscape(name), nil, nil, &out)
 }
-
-// ChangePassword changes the password of who asks. The session ends with it.
-func (c *Client) ChangePassword(ctx context.Context, change PasswordChange) (Session, error) {
-	var out Session
-	return out, c.post(ctx, "/session/password", change, &out)
-}
