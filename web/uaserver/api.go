@@ -117,6 +117,8 @@ type User struct {
 	MayWrite bool   // writable tags show as writable to this user; the Backend still decides on each write
 	// MayOperateAlarms lets the user acknowledge, comment and shelve.
 	MayOperateAlarms bool
+	// MayDiagnose lets the user see what other sessions do: for administrators.
+	MayDiagnose bool
 }
 
 // ServerInfo describes one server of the redundant set.

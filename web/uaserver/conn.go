@@ -155,8 +155,10 @@ func (c *conn) handle(req channel.Request) error {
 	if need != nothing {
 		var status ua.StatusCode
 		if k.x, status = c.s.find(k, need); status != ua.StatusOK {
+			c.s.counts.refusedRequests.Add(1)
 			return k.fault(status)
 		}
+		k.x.past.tally.count(k.h.Type)
 	} else if c.ch.Security().None() && !c.s.cfg.AllowNone && !discovery(k.h.Type) {
 		return k.fault(ua.StatusBadSecurityPolicyRejected)
 	}
@@ -220,6 +222,9 @@ func (k *call) send(body []byte) error {
 
 func (k *call) fault(status ua.StatusCode) error {
 	k.s.counts.rejectedRequests.Add(1)
+	if k.x != nil {
+		k.x.past.tally.fail(k.h.Type, status)
+	}
 	return k.c.ch.Send(k.request, wire.ResponseHeader(nil, id.ServiceFault_Encoding_DefaultBinary, k.h.Handle, status, time.Now().UnixNano()))
 }
 

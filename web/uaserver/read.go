@@ -63,13 +63,14 @@ func (k *call) readItem(it *wire.ReadItem) wire.Value {
 	if !ok {
 		return bad(ua.StatusBadNodeIDUnknown)
 	}
+	k.s.observe(ref, k.rev)
 	if name := string(it.Encoding); name != "" && (it.Attribute != ua.AttributeIDValue || name != "Default Binary") {
 		return bad(ua.StatusBadDataEncodingInvalid)
 	}
 	if len(it.IndexRange) > 0 {
-		return k.rev.readRange(ref, it.Attribute, string(it.IndexRange))
+		return k.rev.readRange(ref, it.Attribute, string(it.IndexRange), k.user)
 	}
-	return k.rev.readAttribute(ref, it.Attribute, k.user.MayWrite)
+	return k.rev.readAttribute(ref, it.Attribute, k.user)
 }
 
 // resolve finds the node with an id as it stands in a message.
@@ -84,11 +85,19 @@ func (v *revision) resolve(n *wire.NodeID) (space.Ref, bool) {
 }
 
 // readAttribute returns the present value of an attribute.
-func (v *revision) readAttribute(ref space.Ref, attr ua.AttributeID, mayWrite bool) wire.Value {
+func (v *revision) readAttribute(ref space.Ref, attr ua.AttributeID, user User) wire.Value {
 	if t, ok := v.space.Tag(ref); ok && attr == ua.AttributeIDValue {
 		return wire.Value{Sample: v.table.Get(t)}
 	}
-	value, status := v.space.Attribute(ref, attr, mayWrite)
+	if restricted(v.space.Numeric(ref)) && !user.MayDiagnose {
+		switch attr {
+		case ua.AttributeIDValue:
+			return bad(ua.StatusBadUserAccessDenied)
+		case ua.AttributeIDUserAccessLevel:
+			return v.s.encodeValue(ua.MustVariant(byte(0)), ua.StatusOK)
+		}
+	}
+	value, status := v.space.Attribute(ref, attr, user.MayWrite)
 	return v.s.encodeValue(value, status)
 }
 
@@ -105,13 +114,16 @@ func (s *Server) encodeValue(v *ua.Variant, status ua.StatusCode) wire.Value {
 }
 
 // readRange returns part of an array; the only arrays are those of namespace 0.
-func (v *revision) readRange(ref space.Ref, attr ua.AttributeID, text string) wire.Value {
+func (v *revision) readRange(ref space.Ref, attr ua.AttributeID, text string, user User) wire.Value {
 	from, to, ok := parseRange(text)
 	if !ok {
 		return bad(ua.StatusBadIndexRangeInvalid)
 	}
 	if _, isTag := v.space.Tag(ref); isTag || attr != ua.AttributeIDValue {
 		return bad(ua.StatusBadIndexRangeNoData)
+	}
+	if restricted(v.space.Numeric(ref)) && !user.MayDiagnose {
+		return bad(ua.StatusBadUserAccessDenied)
 	}
 	whole, status := v.space.Attribute(ref, attr, false)
 	if status != ua.StatusOK {

@@ -101,15 +101,15 @@ type (
 	lostPlace   struct{ tag string }      // of the value of a tag that does not exist
 	eventPlace  struct{ node *ua.NodeID } // of events
 	polledPlace struct {
-		node     *ua.NodeID
-		attr     ua.AttributeID
-		mayWrite bool
+		node    *ua.NodeID
+		attr    ua.AttributeID
+		session *session
 	}
 )
 
 // watch has an item ask for an attribute.
 func (v *revision) watch(spec *monitor.Spec, ref space.Ref, p polledPlace) {
-	spec.Place, spec.Poll = p, func() wire.Value { return v.readAttribute(ref, p.attr, p.mayWrite) }
+	spec.Place, spec.Poll = p, func() wire.Value { return v.readAttribute(ref, p.attr, v.s.userOf(p.session)) }
 }
 
 // rebind moves an item from the revision before to this one.

@@ -38,6 +38,8 @@ type Server struct {
 	level   levelCache
 	reads   chan struct{} // holds one element for each request the archive works on
 
+	observatory observatory
+
 	// revising is held while items are made, so that they are of the present revision.
 	revising sync.RWMutex
 
@@ -51,7 +53,7 @@ type Server struct {
 
 // counts are the cumulated numbers of ServerDiagnosticsSummary.
 type counts struct {
-	sessions, rejectedSecurity, rejected, timedOut, aborted, rejectedRequests atomic.Uint32
+	sessions, rejectedSecurity, rejected, timedOut, aborted, rejectedRequests, refusedRequests atomic.Uint32
 }
 
 // New returns a server; it serves nothing before [Server.Serve].
@@ -159,6 +161,9 @@ func (s *Server) keepHouse(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
+			if s.observatory.wanted.Swap(false) {
+				s.takeSnapshot()
+			}
 			for _, x := range s.expired(now) {
 				s.counts.timedOut.Add(1)
 				s.log.Info("OPC UA session timed out", "session", x.name, "user", x.user.Name)

@@ -77,7 +77,7 @@ func (p *plant) Authenticate(_ context.Context, user, password string) (uaserver
 	if password != "right" {
 		return uaserver.User{}, fmt.Errorf("log in %s: %w", user, uaserver.ErrUserAccessDenied)
 	}
-	return uaserver.User{Name: user, MayWrite: user == "operator", MayOperateAlarms: user == "operator"}, nil
+	return uaserver.User{Name: user, MayWrite: user == "operator", MayOperateAlarms: user == "operator", MayDiagnose: user == "admin"}, nil
 }
 
 func (p *plant) Write(ctx context.Context, user uaserver.User, def tag.Definition, v tag.Value) error {

@@ -147,20 +147,20 @@ func (s *Server) historyValues() map[uint32]func() any {
 	}
 }
 
-// diagnosticValues are the numbers of the server as a whole. Those of each session and subscription are not collected,
-// which EnabledFlag says; the variables for them exist because the standard wants them to.
+// diagnosticValues are the numbers of the server as a whole, and what there is to know of each session and subscription.
 func (s *Server) diagnosticValues() map[uint32]func() any {
-
 	summary := func(pick func(*ua.ServerDiagnosticsSummaryDataType) uint32) func() any {
 		return func() any { return pick(s.diagnostics()) }
 	}
 	type d = ua.ServerDiagnosticsSummaryDataType
-	none := func() any { return nil }
+	observed := func(pick func(*snapshot) []*ua.ExtensionObject) func() any {
+		return func() any { return s.observed(pick) }
+	}
 	return map[uint32]func() any{
-		id.Server_ServerDiagnostics_EnabledFlag:                                                func() any { return false },
-		id.Server_ServerDiagnostics_SubscriptionDiagnosticsArray:                               none,
-		id.Server_ServerDiagnostics_SessionsDiagnosticsSummary_SessionDiagnosticsArray:         none,
-		id.Server_ServerDiagnostics_SessionsDiagnosticsSummary_SessionSecurityDiagnosticsArray: none,
+		id.Server_ServerDiagnostics_EnabledFlag:                                                func() any { return true },
+		id.Server_ServerDiagnostics_SubscriptionDiagnosticsArray:                               observed(func(v *snapshot) []*ua.ExtensionObject { return v.subscriptions }),
+		id.Server_ServerDiagnostics_SessionsDiagnosticsSummary_SessionDiagnosticsArray:         observed(func(v *snapshot) []*ua.ExtensionObject { return v.sessions }),
+		id.Server_ServerDiagnostics_SessionsDiagnosticsSummary_SessionSecurityDiagnosticsArray: observed(func(v *snapshot) []*ua.ExtensionObject { return v.security }),
 		id.Server_ServerDiagnostics_ServerDiagnosticsSummary:                                   func() any { return ua.NewExtensionObject(s.diagnostics()) },
 		id.Server_ServerDiagnostics_ServerDiagnosticsSummary_ServerViewCount:                   summary(func(v *d) uint32 { return v.ServerViewCount }),
 		id.Server_ServerDiagnostics_ServerDiagnosticsSummary_CurrentSessionCount:               summary(func(v *d) uint32 { return v.CurrentSessionCount }),
@@ -171,6 +171,8 @@ func (s *Server) diagnosticValues() map[uint32]func() any {
 		id.Server_ServerDiagnostics_ServerDiagnosticsSummary_SessionAbortCount:                 summary(func(v *d) uint32 { return v.SessionAbortCount }),
 		id.Server_ServerDiagnostics_ServerDiagnosticsSummary_CurrentSubscriptionCount:          summary(func(v *d) uint32 { return v.CurrentSubscriptionCount }),
 		id.Server_ServerDiagnostics_ServerDiagnosticsSummary_CumulatedSubscriptionCount:        summary(func(v *d) uint32 { return v.CumulatedSubscriptionCount }),
+		id.Server_ServerDiagnostics_ServerDiagnosticsSummary_PublishingIntervalCount:           summary(func(v *d) uint32 { return v.PublishingIntervalCount }),
+		id.Server_ServerDiagnostics_ServerDiagnosticsSummary_SecurityRejectedRequestsCount:     summary(func(v *d) uint32 { return v.SecurityRejectedRequestsCount }),
 		id.Server_ServerDiagnostics_ServerDiagnosticsSummary_RejectedRequestsCount:             summary(func(v *d) uint32 { return v.RejectedRequestsCount }),
 	}
 }
@@ -185,6 +187,7 @@ func (s *Server) diagnostics() *ua.ServerDiagnosticsSummaryDataType {
 		SecurityRejectedSessionCount: s.counts.rejectedSecurity.Load(), RejectedSessionCount: s.counts.rejected.Load(),
 		SessionTimeoutCount: s.counts.timedOut.Load(), SessionAbortCount: s.counts.aborted.Load(),
 		CurrentSubscriptionCount: uint32(present), CumulatedSubscriptionCount: uint32(cumulated),
+		PublishingIntervalCount: uint32(s.engine.Intervals()), SecurityRejectedRequestsCount: s.counts.refusedRequests.Load(),
 		RejectedRequestsCount: s.counts.rejectedRequests.Load(),
 	}
 }

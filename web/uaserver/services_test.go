@@ -56,7 +56,7 @@ func TestServerObjectTellsOfThePair(t *testing.T) {
 		id.Server_ServerStatus_State:                                             int32(0),
 		id.Server_EstimatedReturnTime:                                            time.Time{},
 		id.Server_ServerCapabilities_MaxSessions:                                 uint32(100),
-		id.Server_ServerDiagnostics_EnabledFlag:                                  false,
+		id.Server_ServerDiagnostics_EnabledFlag:                                  true,
 		id.Server_ServerDiagnostics_ServerDiagnosticsSummary_CurrentSessionCount: uint32(1),
 	} {
 		v := readOne(t, c, ua.NewNumericNodeID(0, n), ua.AttributeIDValue)

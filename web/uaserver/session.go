@@ -47,6 +47,8 @@ type session struct {
 	user      User
 	anonymous bool
 
+	past past // for the diagnostics
+
 	mu    sync.Mutex // one activation and one Browse at a time, should the client use two connections
 	nonce []byte     // the client signs it at the next activation
 	cps   map[string]*continuation
@@ -84,6 +86,13 @@ func (s *Server) find(k *call, n need) (*session, ua.StatusCode) {
 	return x, ua.StatusOK
 }
 
+// userOf returns who a session acts for.
+func (s *Server) userOf(x *session) User {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return x.user
+}
+
 func secret() []byte {
 	b := make([]byte, secretBytes)
 	_, _ = rand.Read(b) // never fails: crypto/rand aborts instead
@@ -105,6 +114,7 @@ func (k *call) createSession(req *ua.CreateSessionRequest) (ua.Response, error) 
 		timeout: min(timeout, notActivatedTime), client: k.s.engine.NewClient(), raw: k.c.ch.RawCertificate(),
 		nonce: secret(), cps: map[string]*continuation{}, history: map[string]*historyPoint{}, granted: timeout,
 	}
+	x.past.open(req, k.c)
 	x.seen.Store(time.Now().UnixNano())
 	if !k.s.addSession(x, k.c) {
 		k.s.counts.rejected.Add(1)
@@ -207,6 +217,7 @@ func (k *call) activateSession(req *ua.ActivateSessionRequest) (ua.Response, err
 	if !k.s.bind(x, k.c, user, anonymous) {
 		return nil, ua.StatusBadSessionIDInvalid
 	}
+	k.s.noteUser(x, user, req.UserIdentityToken.Value)
 	x.client.SetOwner(k.owner(x, user, anonymous))
 	k.c.failures = 0
 	k.c.ch.SetActive(true)

@@ -139,7 +139,8 @@ func (k *call) createItem(sub uint32, stamps ua.TimestampsToReturn, it *ua.Monit
 	t, isTag := k.rev.space.Tag(ref)
 	isValue := isTag && attr == ua.AttributeIDValue
 	if !isValue {
-		if v := k.rev.readAttribute(ref, attr, false); v.Quality == qualityOf(ua.StatusBadAttributeIDInvalid) {
+		k.s.observe(ref, k.rev)
+		if v := k.rev.readAttribute(ref, attr, k.user); v.Quality == qualityOf(ua.StatusBadAttributeIDInvalid) {
 			return refuse(ua.StatusBadAttributeIDInvalid)
 		}
 	}
@@ -149,7 +150,7 @@ func (k *call) createItem(sub uint32, stamps ua.TimestampsToReturn, it *ua.Monit
 	}
 	spec.Mode, spec.Tag = it.MonitoringMode, t
 	if !isValue {
-		k.rev.watch(&spec, ref, polledPlace{node: it.ItemToMonitor.NodeID, attr: attr, mayWrite: k.user.MayWrite})
+		k.rev.watch(&spec, ref, polledPlace{node: it.ItemToMonitor.NodeID, attr: attr, session: k.x})
 	}
 	return k.x.client.CreateItem(sub, spec, stamps), none
 }

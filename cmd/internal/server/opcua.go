@@ -86,7 +86,7 @@ func (b uaBackend) Audit(ev web.AuditEvent) { backend(b).Audit(ev) }
 
 // uaUser is what the user may do somewhere; each write and command is held against the area it is about.
 func (b uaBackend) uaUser(who web.Actor) uaserver.User {
-	u := uaserver.User{Name: who.User}
+	u := uaserver.User{Name: who.User, MayDiagnose: who.Role.May(web.PeopleAdmin)}
 	for _, area := range b.areaNames {
 		u.MayWrite = u.MayWrite || who.May(web.TagWrite, area)
 		u.MayOperateAlarms = u.MayOperateAlarms || who.May(web.AlarmOperate, area)

@@ -202,8 +202,10 @@ func (c *Client) Republish(sub, seq uint32) ([]byte, ua.StatusCode) {
 		return nil, ua.StatusBadSubscriptionIDInvalid
 	}
 	s.idle = 0
+	s.tally.republishRequests++
 	for _, m := range s.sent {
 		if m.seq == seq {
+			s.tally.republished++
 			return m.body, ua.StatusOK
 		}
 	}

@@ -66,16 +66,17 @@ type Engine struct {
 	items   int
 	subs    map[uint32]*subscription
 	nextSub uint32
+	paces   map[int64]int // subscriptions by publishing interval
 
 	// Read without the lock: a polled value may be one of these.
-	subscriptions, cumulated atomic.Int64
+	subscriptions, cumulated, intervals atomic.Int64
 }
 
 // New returns an engine over a table.
 func New(table *live.Table, limits Limits) *Engine {
 	return &Engine{
 		table: table, limits: limits, start: time.Now(), wake: make(chan struct{}, 1),
-		byTag: make([][]*item, table.Len()), eager: map[tag.ID]int{}, tail: table.Tail(maxTail), subs: map[uint32]*subscription{}, heldDue: math.MaxInt64, pollDue: math.MaxInt64,
+		byTag: make([][]*item, table.Len()), eager: map[tag.ID]int{}, tail: table.Tail(maxTail), subs: map[uint32]*subscription{}, paces: map[int64]int{}, heldDue: math.MaxInt64, pollDue: math.MaxInt64,
 	}
 }
 

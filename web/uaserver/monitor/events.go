@@ -55,6 +55,9 @@ func (it *item) notify(event any) {
 // newest, and says so with one event at that end (OPC 10000-4, 7.21).
 func (it *item) queueEvent(fields []byte) {
 	full := func() bool { return it.queue.n >= it.size || (it.queue.n > 0 && it.bytes+len(fields) > maxEventBytes) }
+	if full() {
+		it.sub.tally.eventQueueOverflows++
+	}
 	switch {
 	case !full():
 	case !it.spec.KeepNewest:

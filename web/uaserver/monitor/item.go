@@ -106,10 +106,12 @@ func (it *item) push(v wire.Value) {
 	case it.size == 1:
 		*it.queue.at(0) = v // a queue of one holds the newest and has no overflow
 	case it.spec.KeepNewest:
+		it.sub.tally.queueOverflows++
 		it.queue.pop()
 		it.queue.at(0).Quality |= overflow
 		it.queue.put(v, it.size)
 	default:
+		it.sub.tally.queueOverflows++
 		v.Quality |= overflow
 		*it.queue.at(it.queue.n - 1) = v
 	}

@@ -25,6 +25,7 @@ func (c *Client) Create(p Params) (uint32, Params, ua.StatusCode) {
 	e.subs[s.id], c.subs[s.id] = s, s
 	e.subscriptions.Add(1)
 	e.cumulated.Add(1)
+	e.pace(s.interval, 1)
 	e.nudge()
 	return s.id, p, ua.StatusOK
 }
@@ -42,7 +43,10 @@ func (c *Client) Modify(sub uint32, p Params) (Params, ua.StatusCode) {
 	}
 	p.Enabled = s.params.Enabled
 	s.params = e.limits.revise(p)
+	s.tally.modified++
+	e.pace(s.interval, -1)
 	s.interval = nanoseconds(s.params.Interval)
+	e.pace(s.interval, 1)
 	s.due = min(s.due, e.now()+s.interval)
 	s.idle = 0
 	e.nudge()
@@ -57,7 +61,11 @@ func (c *Client) SetPublishing(sub uint32, enabled bool) ua.StatusCode {
 	if s == nil {
 		return ua.StatusBadSubscriptionIDInvalid
 	}
-	s.params.Enabled, s.idle = enabled, 0
+	if s.params.Enabled, s.idle = enabled, 0; enabled {
+		s.tally.enabled++
+	} else {
+		s.tally.disabled++
+	}
 	return ua.StatusOK
 }
 
@@ -83,6 +91,9 @@ func (c *Client) Transfer(sub uint32, sendValues bool) ([]uint32, ua.StatusCode)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := e.subs[sub]
+	if s != nil {
+		s.tally.transferRequests++
+	}
 	switch {
 	case s == nil:
 		return nil, ua.StatusBadSubscriptionIDInvalid
@@ -90,6 +101,9 @@ func (c *Client) Transfer(sub uint32, sendValues bool) ([]uint32, ua.StatusCode)
 		return nil, ua.StatusBadUserAccessDenied
 	case s.client != c && len(c.subs) >= e.limits.Subscriptions:
 		return nil, ua.StatusBadTooManySubscriptions
+	}
+	if s.client != c {
+		s.tally.transferred++
 	}
 	if old := s.client; old != nil && old != c {
 		delete(old.subs, sub)

@@ -57,6 +57,7 @@ type subscription struct {
 	ready    []*item
 	sent     []message
 	sentSize int
+	tally    tally
 }
 
 // message is a notification message kept for Republish.
@@ -87,6 +88,9 @@ func (e *Engine) cycle(s *subscription, at int64, now time.Time) {
 	if s.silent++; s.wants() || s.silent >= s.params.KeepAlive || !s.greeted {
 		s.late = true
 		e.deliver(s, now)
+		if s.late && s.wants() {
+			s.tally.late++
+		}
 	}
 }
 
@@ -107,6 +111,7 @@ func (e *Engine) drop(s *subscription) {
 	s.ready, s.sent = nil, nil
 	delete(e.subs, s.id)
 	e.subscriptions.Add(-1)
+	e.pace(s.interval, -1)
 	if s.client != nil {
 		delete(s.client.subs, s.id)
 	}
@@ -136,6 +141,9 @@ func (e *Engine) send(s *subscription, w waiting, now time.Time) {
 		found = s.values(room, now.UnixNano())
 	}
 	count := found.values + found.events
+	s.tally.publishes++
+	s.tally.values += uint32(found.values)
+	s.tally.events += uint32(found.events)
 	sequence := s.available()
 	if count > 0 {
 		sequence = append(sequence, next)
@@ -249,6 +257,7 @@ func (e *Engine) keep(s *subscription, m message) {
 	for len(s.sent) > e.limits.Retransmission || (s.sentSize > maxSentBytes && len(s.sent) > 1) {
 		s.sentSize -= len(s.sent[0].body)
 		s.sent = slices.Delete(s.sent, 0, 1)
+		s.tally.discarded++
 	}
 }
 
