@@ -226,7 +226,6 @@ func serveWith(t *testing.T, p *plant, more func(*web.Config)) (url string, stop
 
 func serveServer(t *testing.T, p *plant, more func(*web.Config)) (s *web.Server, url string, stop func()) {
 	t.Helper()
-	cfg := web.Config{Node: "a", Address: "127.0.0.1:0", Tokens: []web.Token{
 	cfg := web.Config{Node: "a", Address: "127.0.0.1:0", Diagnosis: p, Tokens: []web.Token{
 		{Name: "admin", Role: web.Admin, Hash: web.HashToken("adm")}, {Name: "viewer", Role: web.Viewer, Hash: web.HashToken("view")}}}
 	more(&cfg)

@@ -38,7 +38,7 @@ type app struct {
 	world
 	server, token, credentials, ca string
 	fingerprint                    string
-	makesFile                      bool // a log-in writes the credentials
+	makesFile                      bool          // a log-in writes the credentials
 	lines                          *bufio.Reader // of a standard input that is no terminal
 	format                         string
 	timeout                        time.Duration
@@ -120,8 +120,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVarP(&a.format, "output", "o", "table", "table, json or csv")
 	f.DurationVar(&a.timeout, "timeout", defaultTimeout, "time for the whole command")
 	root.AddCommand(a.roleCommand(), a.tagCommand(), a.alarmCommand(), a.journalCommand(), a.historyCommand(), a.backupCommand(),
-		a.deviceCommand(), a.appCommand(), a.configCommand(), a.nodeCommand(), a.userCommand(), a.loginCommand(), a.certCommand())
-		a.deviceCommand(), a.appCommand(), a.configCommand(), a.nodeCommand(), a.topCommand(), a.userCommand(), a.certCommand())
+		a.deviceCommand(), a.appCommand(), a.configCommand(), a.nodeCommand(), a.topCommand(), a.userCommand(), a.loginCommand(), a.certCommand())
 	return root
 }
 
