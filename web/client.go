@@ -26,6 +26,7 @@ type client struct {
 	h      *hub
 	conn   *websocket.Conn
 	remote string
+	page   bool   // of a browser
 	user   string // guarded by hub.mu: counts the connections of a user
 	who    principal
 	json   bool // data as JSON
@@ -47,6 +48,7 @@ type client struct {
 	acked     uint32
 	sent      uint32
 	closing   *closeError // the first reason to end
+	gone      error       // why nothing more came
 	instance  string      // the one of resume, when recovered
 	recovered bool
 }
@@ -83,7 +85,7 @@ func (s *Server) getSocket(c *call) (any, error) {
 		base = c.r.Context()
 	}
 	cl := newClient(s.hub, conn, c.who)
-	cl.remote = remote(c.r)
+	cl.remote, cl.page = remote(c.r), c.r.Header.Get("Origin") != ""
 	cl.serve(base)
 	return nil, nil
 }
@@ -123,6 +125,8 @@ func (c *client) serve(ctx context.Context) {
 	}
 	if refused != nil {
 		c.end(refused)
+	} else {
+		c.tell(Presence{What: ClientConnected})
 	}
 	written := make(chan struct{})
 	go func() { defer close(written); c.write() }()
@@ -131,6 +135,9 @@ func (c *client) serve(ctx context.Context) {
 	<-written
 	c.conn.Close()
 	c.commands.Wait()
+	if refused == nil && ctx.Err() == nil {
+		c.tell(c.parting())
+	}
 	c.mu.Lock()
 	code := websocket.CloseNormalClosure
 	if c.closing != nil {
@@ -224,6 +231,9 @@ func (c *client) read() {
 	for {
 		data, err := c.next()
 		if err != nil {
+			c.mu.Lock()
+			c.gone = err
+			c.mu.Unlock()
 			c.end(readError(err))
 			return
 		}

@@ -27,6 +27,8 @@ type Config struct {
 	Mimics fs.FS
 	// Backup writes a backup of the node; nil: there is none.
 	Backup func(ctx context.Context, w io.Writer) error
+	// Clients is told who comes and goes, by many goroutines at once, and must not block; nil: nobody is.
+	Clients func(Presence)
 	// People changes users and tokens; nil: nobody can while the server runs.
 	People People
 	// Archive changes and verifies the history; nil: nobody can.

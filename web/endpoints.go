@@ -182,24 +182,32 @@ func (s *Server) getKPI(c *call) (any, error) {
 }
 
 func (s *Server) getJournal(c *call) (any, error) {
-	q := api.JournalQuery{Kind: c.query("kind"), Category: c.query("category"), Area: c.query("area"), Source: c.query("source"), User: c.query("user"),
-		Text: c.query("text"), Cursor: c.query("cursor")}
-	var err error
-	if q.From, err = c.instant("from", s.now()); err != nil {
+	q, err := c.journalQuery(s.now(), defaultPage)
+	if err != nil {
 		return nil, err
-	}
-	if q.To, err = c.instant("to", s.now()); err != nil {
-		return nil, err
-	}
-	if q.Limit, err = c.number("limit", defaultPage, maxPage); err != nil {
-		return nil, err
-	}
-	if len(q.Text) > maxText {
-		return nil, api.NewProblem(api.CodeBadRequest, "text has at most %d bytes", maxText)
 	}
 	j, err := s.backend.Journal(c.r.Context(), q)
 	j.Entries = filled(j.Entries)
 	return j, err
+}
+
+func (c *call) journalQuery(now time.Time, page int) (api.JournalQuery, error) {
+	q := api.JournalQuery{Kind: c.query("kind"), Category: c.query("category"), Area: c.query("area"), Source: c.query("source"), User: c.query("user"),
+		Text: c.query("text"), Cursor: c.query("cursor")}
+	var err error
+	if q.From, err = c.instant("from", now); err != nil {
+		return q, err
+	}
+	if q.To, err = c.instant("to", now); err != nil {
+		return q, err
+	}
+	if q.Limit, err = c.number("limit", page, maxPage); err != nil {
+		return q, err
+	}
+	if len(q.Text) > maxText {
+		return q, api.NewProblem(api.CodeBadRequest, "text has at most %d bytes", maxText)
+	}
+	return q, nil
 }
 
 func (s *Server) getDevices(*call) (any, error) {

@@ -75,6 +75,7 @@ type fake struct {
 	alarms     []api.Alarm
 	alarmErr   error
 	journalErr error
+	pages      []api.Journal // of the journal, instead of what was audited
 	alarmLog   *Feed[api.AlarmChange]
 	journal    *Feed[api.JournalEntry]
 	audits     []AuditEvent
@@ -231,6 +232,9 @@ func (f *fake) KPI(_ context.Context, from, to time.Time) (api.KPI, error) {
 func (f *fake) Journal(_ context.Context, q api.JournalQuery) (api.Journal, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if len(f.pages) > 0 { // the first, or the one its cursor leads to
+		return f.pages[min(len(q.Cursor), 1)], nil
+	}
 	var j api.Journal
 	for _, e := range f.audits {
 		if q.Text != "" && q.Kind == "session" && strings.Contains(e.Detail, q.Text) {

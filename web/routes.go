@@ -154,6 +154,9 @@ func recordRoutes() []route {
 	return []route{
 		{method: "GET", pattern: base + "/journal", permission: View, handle: (*Server).getJournal, answer: typeOf[api.Journal](),
 			params: join(journal, spanParams, pageParams), summary: "Alarms, operators' actions and events, newest first"},
+		{method: "GET", pattern: base + "/journal/export", permission: View, handle: (*Server).getJournalExport, media: "text/csv",
+			params:  join([]param{{"format", "csv, or jsonl for a JSON object in each line"}}, journal, spanParams, pageParams),
+			summary: "A page of the journal as a file; the header Next-Cursor, if there is one, is the cursor of the next page"},
 		{method: "GET", pattern: base + "/mimics", permission: View, handle: (*Server).getMimics, answer: typeOf[api.Mimics](), summary: "The users' drawings"},
 		{method: "GET", pattern: base + "/mimics/{name}", permission: View, handle: (*Server).getMimic, media: "image/svg+xml",
 			summary: "One drawing, with nothing in it that does more than draw"},

@@ -131,7 +131,7 @@ func (a *app) exportJournal(ctx context.Context, c *api.Client, q api.JournalQue
 	q.Limit = journalPage
 	w, lines := csv.NewWriter(out), json.NewEncoder(out)
 	if a.format != "json" {
-		if err := w.Write(exportHeader); err != nil {
+		if err := w.Write(api.JournalColumns()); err != nil {
 			return fmt.Errorf("export: %w", err)
 		}
 	}
@@ -140,11 +140,11 @@ func (a *app) exportJournal(ctx context.Context, c *api.Client, q api.JournalQue
 		if err != nil {
 			return fmt.Errorf("export after %d entries: %w", n, err)
 		}
-		for _, e := range page.Entries {
+		for i := range page.Entries {
 			if a.format == "json" {
-				err = lines.Encode(e)
+				err = lines.Encode(page.Entries[i])
 			} else {
-				err = w.Write(append(journalCells(e), fmt.Sprint(e.Occurrence), fmt.Sprint(e.Priority), fmt.Sprint(e.Annunced), e.Note))
+				err = w.Write(page.Entries[i].Row())
 			}
 			if err != nil {
 				return fmt.Errorf("export: %w", err)
@@ -161,5 +161,3 @@ func (a *app) exportJournal(ctx context.Context, c *api.Client, q api.JournalQue
 		}
 	}
 }
-
-var exportHeader = append(append([]string{}, journalHeader...), "occurrence", "priority", "annunciated", "note")

@@ -20,7 +20,7 @@ const (
 	ClassRole    Class = "role"    // the pair: roles, links, switch-overs
 	ClassConfig  Class = "config"  // configuration and application deployments
 	ClassSystem  Class = "system"  // devices, disks, clocks
-	ClassStation Class = "station" // a node starts or stops
+	ClassStation Class = "station" // a node starts or stops, a client comes or goes
 )
 
 // Category is how control rooms sort what is not an alarm by itself: what people did, who came and went, which stations
@@ -32,7 +32,7 @@ const (
 	CategoryAlarm       Category = "alarm"       // the process, without anybody's doing
 	CategoryOperation   Category = "operation"   // writes, acknowledgements, shelvings, orders of people
 	CategoryLogin       Category = "login"       // log-in, log-out, refused log-in
-	CategoryWorkstation Category = "workstation" // nodes that start and stop
+	CategoryWorkstation Category = "workstation" // nodes that start and stop, clients that come and go
 	CategoryApplication Category = "application" // applications, roles and devices by themselves
 )
 

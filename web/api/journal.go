@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // JournalEntry is one record of the journal: an alarm transition, an operator's action, or an event of the system.
 type JournalEntry struct {
@@ -28,6 +31,18 @@ type JournalEntry struct {
 	Priority   int    `json:"priority,omitempty"`
 	Annunced   bool   `json:"ann,omitempty"`
 	Note       string `json:"note,omitempty"`
+}
+
+// JournalColumns are the columns of the journal as a table, in the order of [JournalEntry.Row].
+func JournalColumns() []string {
+	return []string{"time", "kind", "event", "area", "source", "state", "level", "user", "old", "new", "result", "message", "node", "epoch", "id",
+		"occurrence", "priority", "annunciated", "note", "category"}
+}
+
+// Row returns the entry as cells.
+func (e *JournalEntry) Row() []string {
+	return []string{e.Time.UTC().Format(time.RFC3339Nano), e.Kind, e.Event, e.Area, e.Source, e.State, e.Level, e.User, e.Old, e.New, e.Result, e.Message,
+		e.Node, strconv.FormatUint(e.Epoch, 10), e.ID, strconv.FormatUint(e.Occurrence, 10), strconv.Itoa(e.Priority), strconv.FormatBool(e.Annunced), e.Note, e.Category}
 }
 
 // Journal is one page of GET /api/v1/journal, newest entry first.

@@ -50,6 +50,8 @@ type Config struct {
 	History Historian
 	// Alarms is the alarm engine; with it, [Server.Notify] tells clients of events. Without it there are none.
 	Alarms Alarms
+	// Clients is told who comes and goes, by many goroutines at once, and must not block; nil: nobody is.
+	Clients func(Presence)
 	// Limits bounds what clients may take. Zero fields take the values of [DefaultLimits].
 	Limits Limits
 	// Logger receives connects, disconnects, log-ins and refusals. Default: discard.

@@ -93,13 +93,20 @@ func (c *conn) leave() {
 	c.s.mu.Lock()
 	delete(c.s.conns, c)
 	var bound []*session
+	var lost []Presence
 	for _, x := range c.s.sessions {
 		if x.conn == c {
 			c.s.unbind(x)
 			bound = append(bound, x)
+			if p, changed := x.present(ClientLost, "connection ended"); changed {
+				lost = append(lost, p)
+			}
 		}
 	}
 	c.s.mu.Unlock()
+	for _, p := range lost {
+		c.s.tell(p, true)
+	}
 	for _, x := range bound {
 		c.s.counts.aborted.Add(1)
 		x.client.Forget(c.ch)

@@ -37,6 +37,7 @@ type Server struct {
 	started time.Time
 	level   levelCache
 	reads   chan struct{} // holds one element for each request the archive works on
+	stopped <-chan struct{}
 
 	observatory observatory
 
@@ -118,6 +119,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		s.mu.Unlock()
 	}
 	ctx, cancel := context.WithCancel(ctx)
+	s.stopped = ctx.Done()
 	var all sync.WaitGroup
 	defer all.Wait()
 	defer cancel()
@@ -168,6 +170,10 @@ func (s *Server) keepHouse(ctx context.Context) {
 				s.counts.timedOut.Add(1)
 				s.log.Info("OPC UA session timed out", "session", x.name, "user", x.user.Name)
 				x.client.Close(false, ua.StatusBadSessionClosed)
+				s.mu.Lock()
+				left, changed := x.present(ClientLost, "silent")
+				s.mu.Unlock()
+				s.tell(left, changed)
 			}
 		}
 	}

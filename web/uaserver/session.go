@@ -46,6 +46,7 @@ type session struct {
 	activated bool
 	user      User
 	anonymous bool
+	here      bool // told of as connected
 
 	past past // for the diagnostics
 
@@ -241,8 +242,8 @@ func (k *call) owner(x *session, u User, anonymous bool) string {
 // bind activates a session on a connection; it reports false if the session ended meanwhile.
 func (s *Server) bind(x *session, c *conn, user User, anonymous bool) bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.sessions[x.token] != x {
+		s.mu.Unlock()
 		return false
 	}
 	if x.conn != c {
@@ -251,6 +252,9 @@ func (s *Server) bind(x *session, c *conn, user User, anonymous bool) bool {
 		c.sessions.Add(1)
 	}
 	x.user, x.anonymous, x.activated, x.timeout = user, anonymous, true, x.granted
+	came, changed := x.present(ClientConnected, "")
+	s.mu.Unlock()
+	s.tell(came, changed)
 	return true
 }
 
@@ -355,7 +359,9 @@ func (k *call) closeSession(req *ua.CloseSessionRequest) (ua.Response, error) {
 	}
 	k.s.unbind(k.x)
 	delete(k.s.sessions, k.x.token)
+	left, changed := k.x.present(ClientLeft, "")
 	k.s.mu.Unlock()
 	k.x.client.Close(req.DeleteSubscriptions, ua.StatusBadSessionClosed)
+	k.s.tell(left, changed)
 	return &ua.CloseSessionResponse{}, nil
 }

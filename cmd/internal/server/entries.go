@@ -145,8 +145,3 @@ func valueJSON(v tag.Value) any {
 }
 
 func stateName(n int) string { return alarms.State(n).String() }
-
-// station journals that this node comes or goes.
-func (s *Server) station(what string) {
-	s.areas[s.areaNames[0]].record(s.newEntry(journal.ClassStation, what, "", s.nodeName, alarms.System, s.version))
-}

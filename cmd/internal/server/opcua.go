@@ -175,7 +175,7 @@ func (s *Server) newUAServer(node string) (*uaserver.Server, error) {
 		UserTrust: userTrust,
 		Project:   s.cfg.Project, ApplicationURI: uri, ApplicationName: s.cfg.Project + " " + node, SoftwareVersion: s.version,
 		EndpointURL: "opc.tcp://" + n.OPCUA, Identity: identity, Trust: trust, AllowNone: s.cfg.OPCUA.AllowNone,
-		AllowAnonymous: s.cfg.OPCUA.Anonymous, Hot: s.cfg.OPCUA.Hot, History: uaHistory{s.store}, Logger: s.log.With("component", "opcua-server"),
+		AllowAnonymous: s.cfg.OPCUA.Anonymous, Hot: s.cfg.OPCUA.Hot, History: uaHistory{s.store}, Clients: s.clients.opcua, Logger: s.log.With("component", "opcua-server"),
 	}
 	if len(s.alarmsOf) > 0 {
 		cfg.Alarms = uaAlarms{s}

@@ -79,6 +79,7 @@ type Server struct {
 	entryFeed   *web.Feed[api.JournalEntry]
 	agreed      *agreement
 	vigil       *vigil
+	clients     *clients
 	switches    *switches
 	people      *roster
 	level       *logLevel
@@ -122,6 +123,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s.level, s.logTail, s.dial = newLogLevel(opts.LogLevel, log), opts.LogTail, opts.Dial
 	s.onStop("log level", func(context.Context) error { s.level.stop(); return nil })
+	s.clients = newClients(s)
 	s.plant = &web.Plant{Tags: cfg.Tags, Live: s.live, Pages: pages(cfg)}
 	s.health.Store(&assessment{at: time.Now()})
 	heartbeat := cfg.Redundancy.Heartbeat
@@ -392,7 +394,7 @@ func (s *Server) pairEvent(ev redundancy.Event) {
 
 func (s *Server) buildWeb(opts Options, node config.Node) error {
 	cfg := web.Config{
-		Node: s.nodeName, Address: node.HTTP, PairKey: s.cfg.Web.PairKey, Origins: s.origins(), Mimics: s.mimics(), Backup: s.backup, Archive: archive{s}, Diagnosis: s, Log: s.log.With("component", "web"), Listen: opts.Listen,
+		Node: s.nodeName, Address: node.HTTP, PairKey: s.cfg.Web.PairKey, Origins: s.origins(), Mimics: s.mimics(), Backup: s.backup, Archive: archive{s}, Diagnosis: s, Clients: s.clients.page, Log: s.log.With("component", "web"), Listen: opts.Listen,
 	}
 	if ui.Built() {
 		cfg.UI = ui.Files()
