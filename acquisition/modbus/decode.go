@@ -15,7 +15,7 @@ func (p *point) decode(data []byte, offset int, last *tag.Sample) (tag.Value, ta
 		return tag.Bool(data[offset>>3]>>(offset&7)&1 == 1), tag.Good
 	}
 	data = data[2*offset : 2*(offset+int(p.count))]
-	if p.raw == tag.TypeUint16 && p.plain && !p.bounded && p.order == orderABCD {
+	if p.raw == tag.TypeUint16 && p.encoding == tag.Plain && p.plain && !p.bounded && p.order == orderABCD {
 		return tag.Uint(tag.TypeUint16, uint64(binary.BigEndian.Uint16(data))), tag.Good
 	}
 	if p.raw == tag.TypeString {
@@ -24,6 +24,16 @@ func (p *point) decode(data []byte, offset int, last *tag.Sample) (tag.Value, ta
 	bits := p.assemble(data)
 	if p.addr.Bit >= 0 {
 		return p.finish(tag.Bool(bits>>uint(p.addr.Bit)&1 == 1))
+	}
+	switch p.encoding {
+	case tag.BCD:
+		n, ok := fromBCD(bits)
+		if !ok {
+			return tag.Value{}, tag.BadSensorFailure
+		}
+		bits = n
+	case tag.Float16:
+		return p.finish(tag.Float32(fromHalf(uint16(bits))))
 	}
 	switch p.raw {
 	case tag.TypeFloat32:
@@ -136,7 +146,7 @@ func (p *point) convert(raw tag.Value) (tag.Value, error) {
 			}
 		}
 	}
-	f := p.def.Scale.Scale(raw.Number())
+	f := p.def.ToUnits(raw.Number())
 	if p.def.Type.IsInteger() {
 		f = math.Round(f)
 	}

@@ -37,7 +37,18 @@ func (p *point) encode(v tag.Value) ([]byte, error) {
 		return []byte{byte(raw.Bits())}, nil
 	}
 	bits := raw.Bits()
-	if p.raw == tag.TypeFloat32 {
+	switch {
+	case p.encoding == tag.BCD:
+		if bits, err = toBCD(bits, int(p.count)); err != nil {
+			return nil, fmt.Errorf("tag %s: %w", def.Name, err)
+		}
+	case p.encoding == tag.Float16:
+		half, err := toHalf(float32(raw.Number()))
+		if err != nil {
+			return nil, fmt.Errorf("tag %s: %w", def.Name, err)
+		}
+		bits = uint64(half)
+	case p.raw == tag.TypeFloat32:
 		bits = uint64(math.Float32bits(float32(raw.Number())))
 	}
 	data := make([]byte, 2*int(p.count))
@@ -53,7 +64,7 @@ func (p *point) unconvert(v tag.Value) (tag.Value, error) {
 	if p.def.Scale.IsZero() && p.raw.IsInteger() && v.Type().IsInteger() && fits(v, p.raw) {
 		return tag.FromBits(p.raw, v.Bits(), ""), nil
 	}
-	f := p.def.Scale.Unscale(v.Number())
+	f := p.def.ToRaw(v.Number())
 	if p.raw.IsInteger() && !p.def.Scale.IsZero() {
 		f = math.Round(f)
 	}

@@ -18,16 +18,17 @@ func ValidateTag(def tag.Definition) error {
 // point is one tag ready to be decoded and encoded. What every decoding needs is together and small: a full scan goes
 // through all of them.
 type point struct {
-	id      tag.ID
-	raw     tag.Type
-	order   order
-	plain   bool // neither scaled nor of another type than on the wire
-	bounded bool // has a range
-	addr    Address
-	count   uint16 // registers or bits
-	low     float64
-	high    float64
-	def     *tag.Definition
+	id       tag.ID
+	raw      tag.Type
+	order    order
+	encoding tag.Encoding
+	plain    bool // neither scaled nor of another type than on the wire
+	bounded  bool // has a range
+	addr     Address
+	count    uint16 // registers or bits
+	low      float64
+	high     float64
+	def      *tag.Definition
 }
 
 // newPoint checks a tag; deviceOrder is used where the tag has no byte order of its own.
@@ -36,7 +37,7 @@ func newPoint(def *tag.Definition, deviceOrder string) (point, error) {
 	if err != nil {
 		return point{}, err
 	}
-	p := point{id: def.ID, def: def, addr: addr, raw: def.RawType}
+	p := point{id: def.ID, def: def, addr: addr, raw: def.RawType, encoding: def.Encoding}
 	if p.raw == tag.TypeNone {
 		p.raw = def.Type
 	}
@@ -56,6 +57,8 @@ func newPoint(def *tag.Definition, deviceOrder string) (point, error) {
 		p.count = 1
 	case addr.Length > 0:
 		p.count = addr.Length
+	case p.encoding == tag.Float16:
+		p.count = 1
 	}
 	if int(addr.Number)+int(p.count) > addressSpace {
 		return point{}, fmt.Errorf("%s: a %s takes %d registers, the last is %d", addr, p.raw, p.count, addressSpace-1)
@@ -83,6 +86,12 @@ func (p *point) checkType() error {
 		return fmt.Errorf("%s: a length is for strings, the type is %s", a, p.raw)
 	case (p.raw == tag.TypeString) != (t == tag.TypeString):
 		return fmt.Errorf("%s: a %s on the wire cannot become a %s", a, p.raw, t)
+	case p.encoding != tag.Plain && bits:
+		return fmt.Errorf("%s is a bit: it has no digits", a)
+	case p.encoding == tag.BCD && p.raw != tag.TypeUint16 && p.raw != tag.TypeUint32 && p.raw != tag.TypeUint64:
+		return fmt.Errorf("%s: decimal digits fill a uint16, uint32 or uint64, not a %s", a, p.raw)
+	case p.encoding == tag.Float16 && p.raw != tag.TypeFloat32:
+		return fmt.Errorf("%s: half precision becomes a float32, not a %s", a, p.raw)
 	case !p.def.Scale.IsZero() && (t == tag.TypeString || t == tag.TypeBool):
 		return fmt.Errorf("%s: a %s cannot be scaled", a, t)
 	case !p.def.Scale.IsZero() && (p.def.Scale.RawLow == p.def.Scale.RawHigh || p.def.Scale.Low == p.def.Scale.High):

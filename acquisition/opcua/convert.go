@@ -74,7 +74,7 @@ func scaled(def *tag.Definition, raw tag.Value) tag.Value {
 	if def.Scale.IsZero() {
 		return raw
 	}
-	return tag.Float64(def.Scale.Scale(raw.Number()))
+	return tag.Float64(def.ToUnits(raw.Number()))
 }
 
 // scalar converts a variant to type t, refusing what t cannot hold.

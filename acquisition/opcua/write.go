@@ -80,7 +80,7 @@ func (s *Source) encode(i int, value tag.Value) (raw tag.Value, v *ua.Variant, e
 	x := &s.items[i]
 	raw = value
 	if !x.def.Scale.IsZero() {
-		f := x.def.Scale.Unscale(value.Number())
+		f := x.def.ToRaw(value.Number())
 		if x.def.RawType.IsInteger() {
 			f = math.Round(f)
 		}

@@ -1,6 +1,9 @@
 package tag
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // ID is the dense index of a tag in one revision of the configuration: the tags in order of their names, from 0.
 // Both nodes with the same configuration digest have the same IDs; a file that outlives a revision uses names.
@@ -83,9 +86,46 @@ type Definition struct {
 	Description string
 	Range       Range
 	Scale       Linear
-	Deadband    float64 // engineering units; a smaller change is not a change for clients and HistoryChange
+	Root        bool     `json:",omitzero"` // Scale is of the square root: flow from a pressure difference
+	Clamp       bool     `json:",omitzero"` // what Scale gives is held between its two ends
+	Encoding    Encoding `json:",omitzero"` // of the number on the wire
+	Deadband    float64  // engineering units; a smaller change is not a change for clients and HistoryChange
 	Writable    bool
 	Bits        []string // names of states for discrete tags: [off, on]
 	ByteOrder   string   // ABCD, CDAB, BADC, DCBA; empty means the device's
 	History     HistoryMode
+}
+
+// Encoding is a form of numbers on the wire that is not that of their type.
+type Encoding uint8
+
+// The encodings.
+const (
+	Plain   Encoding = iota
+	BCD              // four decimal digits a register, in a uint16, uint32 or uint64
+	Float16          // half precision in one register, in a float32
+)
+
+// ToUnits converts a raw number to engineering units.
+func (d *Definition) ToUnits(raw float64) float64 {
+	l := d.Scale
+	v := l.Scale(raw)
+	if d.Root && !l.IsZero() {
+		share := (raw - l.RawLow) / (l.RawHigh - l.RawLow)
+		v = l.Low + math.Sqrt(max(share, 0))*(l.High-l.Low) // below the low end there is no flow
+	}
+	if d.Clamp && !l.IsZero() {
+		v = min(max(v, min(l.Low, l.High)), max(l.Low, l.High))
+	}
+	return v
+}
+
+// ToRaw is the inverse of ToUnits, as far as there is one.
+func (d *Definition) ToRaw(eu float64) float64 {
+	l := d.Scale
+	if d.Root && !l.IsZero() {
+		share := (eu - l.Low) / (l.High - l.Low)
+		return l.RawLow + max(share, 0)*max(share, 0)*(l.RawHigh-l.RawLow)
+	}
+	return l.Unscale(eu)
 }

@@ -93,3 +93,31 @@ func samples() []tag.Update {
 		{Tag: 9, Sample: tag.Sample{Quality: tag.BadWaitingForInitialData}},
 	}
 }
+
+// TestScaling: the curve of a flow from a pressure difference, and what lies beyond the ends.
+func TestScaling(t *testing.T) {
+	line := tag.Linear{RawLow: 4000, RawHigh: 20000, Low: 0, High: 80}
+	for _, c := range []struct {
+		def  tag.Definition
+		raw  float64
+		want float64
+	}{
+		{tag.Definition{}, 7, 7},
+		{tag.Definition{Root: true, Clamp: true}, -7, -7},
+		{tag.Definition{Scale: line}, 8000, 20},
+		{tag.Definition{Scale: line, Root: true}, 8000, 40},
+		{tag.Definition{Scale: line, Root: true}, 20000, 80},
+		{tag.Definition{Scale: line, Root: true}, 3900, 0},
+		{tag.Definition{Scale: line, Clamp: true}, 24000, 80},
+		{tag.Definition{Scale: line, Clamp: true}, 0, 0},
+		{tag.Definition{Scale: tag.Linear{RawHigh: 10, Low: 100, High: 0}, Clamp: true}, -1, 100},
+	} {
+		got := c.def.ToUnits(c.raw)
+		if got != c.want {
+			t.Errorf("%+v: %g becomes %g, want %g", c.def, c.raw, got, c.want)
+		}
+		if back := c.def.ToRaw(got); c.raw >= line.RawLow && c.raw <= line.RawHigh && math.Abs(back-c.raw) > 1e-9 {
+			t.Errorf("%+v: %g comes back as %g", c.def, c.raw, back)
+		}
+	}
+}

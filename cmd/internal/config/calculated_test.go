@@ -72,7 +72,7 @@ func TestWhatIsWrongWithACalculatedTag(t *testing.T) {
 		t.Errorf("a device with the name of the calculated tags: %v", err)
 	}
 	head := "tag_files: [\"*.csv\"]\n"
-	if _, err := load(t, base(t)+head, map[string]string{"a.csv": "name,expr\nx,tag('none')\n"}); err == nil || !strings.Contains(err.Error(), `a.csv:2:1: expr: no tag is named "none"`) {
+	if _, err := load(t, base(t)+head, map[string]string{"a.csv": "name,expr\nx,tag('none')\n"}); err == nil || !strings.Contains(err.Error(), `a.csv:2:3: expr: no tag is named "none"`) {
 		t.Errorf("from a table: %v", err)
 	}
 }

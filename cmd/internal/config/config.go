@@ -227,6 +227,7 @@ func (b *builder) build() {
 	b.areas()
 	b.witnesses()
 	b.scanClasses()
+	b.profiles()
 	devices := b.devices()
 	b.apps(devices)
 	b.tags(devices)

@@ -296,9 +296,9 @@ func TestTagFiles(t *testing.T) {
 		"x/y,plc1,hr:7,uint16,fast,0-100,,,,":                      `a.csv:2:27: range: "0-100" is not an interval (0..100)`,
 		"x/y,plc1,hr:7,uint16,fast,,5,,,":                          `a.csv:2:28: scale: "5" is not a scaling (0..27648 -> 0..100)`,
 		"x/y,plc1,hr:7,uint16,fast,,,maybe,,":                      `a.csv:2:29: writable: "maybe" is neither true nor false`,
-		"x/y,plc9,hr:7,uint16,fast,,,,,":                           `a.csv:2:1: device: no device is named "plc9"`,
-		"x/y,plc1,zz:7,uint16,fast,,,,,":                           `a.csv:2:1: address: modbus address "zz:7"`,
-		"x/y,plc1,hr:7,uint16,fast,,,,":                            `a.csv:2:1: wrong number of fields`,
+		"x/y,plc9,hr:7,uint16,fast,,,,,":                           `a.csv:2:5: device: no device is named "plc9"`,
+		"x/y,plc1,zz:7,uint16,fast,,,,,":                           `a.csv:2:10: address: modbus address "zz:7"`,
+		"x/y,plc1,hr:7,uint16,fast,,,,":                            `a.csv:2:1: 9 cells, the header has 10`,
 		"x/y,plc1,\"hr:7,uint16,fast,,,,":                          `a.csv:`,
 		"x/y,plc1,hr:7,bool,fast,,,,,\nx/y,plc1,hr:8,uint16,,,,,,": `a.csv:3:1: name: tag "x/y" stands already at a.csv:2`,
 	} {

@@ -104,8 +104,9 @@ func (d *document) syntax(err error) {
 }
 
 func (d *document) add(path string, at Position, format string, args ...any) {
-	if len(d.errs) < maxErrors {
-		d.errs = append(d.errs, Error{at, path, fmt.Sprintf(format, args...)})
+	e := Error{at, path, fmt.Sprintf(format, args...)}
+	if len(d.errs) < maxErrors && !slices.Contains(d.errs, e) { // a tag of a profile is checked for each of its devices
+		d.errs = append(d.errs, e)
 	}
 }
 

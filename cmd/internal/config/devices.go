@@ -127,7 +127,9 @@ func (b *builder) checkAddress(t *tagFile, d *Device, def tag.Definition) {
 	case d.Modbus != nil:
 		err = modbus.ValidateTag(def)
 	case d.OPCUA != nil:
-		err = opcua.CheckAddress(def.Address)
+		if err = opcua.CheckAddress(def.Address); def.Encoding != tag.Plain {
+			b.tagf(t, "type", "%q is a form of Modbus registers", t.Type)
+		}
 	case d.Driver == systemDriver:
 		b.fact(t, def)
 	}

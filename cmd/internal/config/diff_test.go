@@ -89,7 +89,7 @@ func TestBundleIsTheFile(t *testing.T) {
 		t.Errorf("%d tags", len(c.Tags))
 	}
 	back[1].Data = []byte("name,device,address,type\nx/1,nobody,hr:5,uint16\n")
-	if _, err := back.Load("/plant/plant.yaml"); err == nil || !strings.HasPrefix(err.Error(), "/plant/tags/more.csv:2:1: device: ") {
+	if _, err := back.Load("/plant/plant.yaml"); err == nil || !strings.HasPrefix(err.Error(), "/plant/tags/more.csv:2:5: device: ") {
 		t.Errorf("an error in a tag file of a bundle is %v", err)
 	}
 	if _, err := Unpack(packed[:len(packed)/2]); err == nil {

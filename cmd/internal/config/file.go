@@ -9,6 +9,7 @@ type file struct {
 	Redundancy  redundancyFile           `yaml:"redundancy"`
 	Areas       []areaFile               `yaml:"areas"`
 	Devices     []deviceFile             `yaml:"devices"`
+	Profiles    map[string]profileFile   `yaml:"profiles" json:",omitempty"`
 	ScanClasses map[string]time.Duration `yaml:"scan_classes"`
 	Apps        []appFile                `yaml:"apps" json:",omitempty"`
 	Tags        []tagFile                `yaml:"tags"`
@@ -60,6 +61,8 @@ type deviceFile struct {
 	Weight *int             `yaml:"weight" json:",omitempty"`
 	Modbus *modbusFile      `yaml:"modbus"`
 	OPCUA  *opcuaDeviceFile `yaml:"opcua"`
+
+	Profile string `yaml:"profile" json:",omitempty"`
 }
 
 type modbusFile struct {
@@ -96,6 +99,9 @@ type appFile struct {
 type scaleFile struct {
 	Raw Pair `yaml:"raw"`
 	EU  Pair `yaml:"eu"`
+
+	Curve string `yaml:"curve" json:",omitempty"`
+	Clamp bool   `yaml:"clamp" json:",omitempty"`
 }
 
 type tagHistoryFile struct {
@@ -121,8 +127,10 @@ type tagFile struct {
 	States      []string       `yaml:"states"`
 	ByteOrder   string         `yaml:"byte_order"`
 
-	at   Position // where the tag stands, for tags from CSV
-	path string
+	at     Position // where the tag stands, for tags from CSV
+	path   string
+	header []string // of the tag file
+	cells  []cellAt
 }
 
 type historyFile struct {

@@ -1,14 +1,10 @@
 package config
 
 import (
-	"bytes"
-	"encoding/csv"
-	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -49,6 +45,7 @@ func (b *builder) tags(devices map[string]*Device) {
 		rows[i].path = index("tags", i)
 		rows[i].at = b.at(rows[i].path)
 	}
+	rows = append(rows, b.profileTags()...)
 	for i, pattern := range b.file.TagFiles {
 		rows = append(rows, b.tagFiles(index("tag_files", i), pattern)...)
 	}
@@ -88,8 +85,11 @@ func (b *builder) tags(devices map[string]*Device) {
 
 func (b *builder) tagf(t *tagFile, field, format string, args ...any) {
 	at := t.at
-	if pos, ok := b.where[join(t.path, field)]; ok {
+	if pos, ok := b.where[join(t.path, field)]; ok && t.path != "" {
 		at = pos
+	}
+	if cell, ok := t.cell(field); ok {
+		at = cell
 	}
 	b.add(join(t.path, field), at, format, args...)
 }
@@ -122,9 +122,13 @@ func (b *builder) tag(t *tagFile, devices map[string]*Device) tag.Definition {
 	case device != nil && device.Driver == systemDriver:
 		typeName = orDefault(typeName, factType(t.Address))
 	}
+	wire, special := wireTypes[typeName]
+	if special {
+		typeName, def.Encoding = wire.as.String(), wire.encoding
+	}
 	typ, err := tag.ParseType(typeName)
 	if err != nil {
-		b.tagf(t, "type", "%s", err)
+		b.tagf(t, "type", "%s; on the wire also %s", err, strings.Join(slices.Sorted(maps.Keys(wireTypes)), ", "))
 	}
 	def.Type, def.RawType = typ, typ
 	def.ScanClass = orDefault(t.Scan, defaultScanClass)
@@ -140,6 +144,14 @@ func (b *builder) tag(t *tagFile, devices map[string]*Device) tag.Definition {
 		b.checkAddress(t, device, def)
 	}
 	return def
+}
+
+// wireTypes are types a device may send that are none of the types of tags: what users see is another.
+var wireTypes = map[string]struct {
+	as       tag.Type
+	encoding tag.Encoding
+}{
+	"bcd16": {tag.TypeUint16, tag.BCD}, "bcd32": {tag.TypeUint32, tag.BCD}, "bcd64": {tag.TypeUint64, tag.BCD}, "float16": {tag.TypeFloat32, tag.Float16},
 }
 
 func badTagName(name string) string {
@@ -190,6 +202,10 @@ func (b *builder) scale(t *tagFile, def *tag.Definition) {
 		b.tagf(t, "scale", "a %s cannot be scaled", def.RawType)
 		return
 	}
+	if !oneOf(t.Scale.Curve, "", "linear", "sqrt") {
+		b.tagf(t, "scale", "curve %q is none of linear, sqrt", t.Scale.Curve)
+	}
+	def.Root, def.Clamp = t.Scale.Curve == "sqrt", t.Scale.Clamp
 	def.Scale = tag.Linear{RawLow: raw.Low, RawHigh: raw.High, Low: eu.Low, High: eu.High}
 	def.Type = tag.TypeFloat64
 }
@@ -240,119 +256,4 @@ func (b *builder) tagFiles(path, pattern string) []tagFile {
 		rows = append(rows, b.tagCSV(b.resolvePath(f.Name), f.Data)...)
 	}
 	return rows
-}
-
-// csvColumns sets one field of a tag from its cell.
-var csvColumns = map[string]func(t *tagFile, cell string) error{
-	"name":        func(t *tagFile, s string) error { t.Name = s; return nil },
-	"device":      func(t *tagFile, s string) error { t.Device = s; return nil },
-	"app":         func(t *tagFile, s string) error { t.App = s; return nil },
-	"expr":        func(t *tagFile, s string) error { t.Expr = s; return nil },
-	"area":        func(t *tagFile, s string) error { t.Area = s; return nil },
-	"address":     func(t *tagFile, s string) error { t.Address = s; return nil },
-	"type":        func(t *tagFile, s string) error { t.Type = s; return nil },
-	"scan":        func(t *tagFile, s string) error { t.Scan = s; return nil },
-	"unit":        func(t *tagFile, s string) error { t.Unit = s; return nil },
-	"description": func(t *tagFile, s string) error { t.Description = s; return nil },
-	"byte_order":  func(t *tagFile, s string) error { t.ByteOrder = s; return nil },
-	"history":     func(t *tagFile, s string) error { t.History.Mode = s; return nil },
-	"range":       func(t *tagFile, s string) (err error) { t.Range, err = parseInterval(s); return err },
-	"states": func(t *tagFile, s string) error {
-		if s != "" {
-			t.States = strings.Split(s, "|")
-		}
-		return nil
-	},
-	"writable": func(t *tagFile, s string) error {
-		if !oneOf(s, "", "true", "false", "yes", "no") {
-			return fmt.Errorf("%q is neither true nor false", s)
-		}
-		t.Writable = s == "true" || s == "yes"
-		return nil
-	},
-	"deadband": func(t *tagFile, s string) (err error) {
-		if s != "" {
-			if t.Deadband, err = strconv.ParseFloat(s, 64); err != nil {
-				return fmt.Errorf("%q is not a number", s)
-			}
-		}
-		return nil
-	},
-	"scale": func(t *tagFile, s string) (err error) {
-		if s == "" {
-			return nil
-		}
-		raw, eu, ok := strings.Cut(s, "->")
-		if !ok {
-			return fmt.Errorf("%q is not a scaling (0..27648 -> 0..100)", s)
-		}
-		if t.Scale.Raw, err = parseInterval(raw); err == nil {
-			t.Scale.EU, err = parseInterval(eu)
-		}
-		return err
-	},
-}
-
-func parseInterval(s string) (Pair, error) {
-	if s = strings.TrimSpace(s); s == "" {
-		return nil, nil
-	}
-	low, high, ok := strings.Cut(s, "..")
-	lo, err1 := strconv.ParseFloat(strings.TrimSpace(low), 64)
-	hi, err2 := strconv.ParseFloat(strings.TrimSpace(high), 64)
-	if !ok || err1 != nil || err2 != nil || math.IsNaN(lo+hi) || math.IsInf(lo, 0) || math.IsInf(hi, 0) {
-		return nil, fmt.Errorf("%q is not an interval (0..100)", s)
-	}
-	return Pair{lo, hi}, nil
-}
-
-func (b *builder) tagCSV(name string, src []byte) []tagFile {
-	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(src, []byte("\xef\xbb\xbf")))) // spreadsheets write a byte order mark
-	r.Comment = '#'
-	r.FieldsPerRecord = 0
-	header, err := r.Read()
-	if err != nil {
-		b.csvError(name, err)
-		return nil
-	}
-	set := make([]func(*tagFile, string) error, len(header))
-	for i, column := range header {
-		line, col := r.FieldPos(i)
-		if set[i] = csvColumns[strings.TrimSpace(column)]; set[i] == nil {
-			b.add("", Position{name, line, col}, "unknown column %q", column)
-			return nil
-		}
-	}
-	var rows []tagFile
-	for {
-		record, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			return rows
-		}
-		if err != nil {
-			b.csvError(name, err)
-			return rows
-		}
-		line, col := r.FieldPos(0)
-		t := tagFile{at: Position{name, line, col}}
-		for i, cell := range record {
-			line, col := r.FieldPos(i)
-			if err := set[i](&t, strings.TrimSpace(cell)); err != nil {
-				b.add(header[i], Position{name, line, col}, "%s", err)
-			}
-		}
-		rows = append(rows, t)
-	}
-}
-
-func (b *builder) csvError(name string, err error) {
-	var pe *csv.ParseError
-	if errors.As(err, &pe) {
-		b.add("", Position{name, pe.Line, max(pe.Column, 1)}, "%s", pe.Err)
-		return
-	}
-	if errors.Is(err, io.EOF) {
-		err = errors.New("the file is empty, a header row is required")
-	}
-	b.add("", Position{name, 1, 1}, "%s", err)
 }
