@@ -48,7 +48,7 @@ func (j *Journal) appendBatch(entries []Entry) error {
 			}
 		}
 		added, last = w.added, w.seqs.Sequence()
-		return nil
+		return w.chain.end()
 	})
 	if err == nil && added > 0 {
 		j.announce(last)
@@ -68,11 +68,12 @@ func (j *Journal) announce(seq uint64) {
 // writer holds the buckets of one writing transaction.
 type writer struct {
 	entries, keys, seqs *bbolt.Bucket
+	chain               *chain
 	added               int
 }
 
 func newWriter(tx *bbolt.Tx) *writer {
-	w := &writer{entries: tx.Bucket(bucketEntries), keys: tx.Bucket(bucketKeys), seqs: tx.Bucket(bucketSequence)}
+	w := &writer{entries: tx.Bucket(bucketEntries), keys: tx.Bucket(bucketKeys), seqs: tx.Bucket(bucketSequence), chain: newChain(tx)}
 	w.entries.FillPercent, w.seqs.FillPercent = 0.95, 1 // both grow at the end
 	return w
 }
@@ -85,7 +86,7 @@ func (w *writer) put(e *Entry, text []byte) error {
 		if err != nil || keep {
 			return err
 		}
-		if err := w.remove(old); err != nil {
+		if err := w.drop(old); err != nil {
 			return err
 		}
 	}
@@ -100,7 +101,10 @@ func (w *writer) put(e *Entry, text []byte) error {
 	if err := w.keys.Put(e.Key[:], at); err != nil {
 		return err
 	}
-	return w.seqs.Put(sequenceKey(seq), at)
+	if err := w.seqs.Put(sequenceKey(seq), at); err != nil {
+		return err
+	}
+	return w.chain.added(seq, at, text)
 }
 
 // keeps decides between what is stored under a key and what comes for it. The choice depends on the two contents alone,
@@ -125,6 +129,18 @@ func (w *writer) keeps(old []byte, e *Entry, text []byte) (bool, error) {
 }
 
 func forked(e *Entry) bool { return e.Alarm != nil && e.Alarm.Note == alarms.NoteFork }
+
+// drop deletes an entry that is not too old, and says so in the chain.
+func (w *writer) drop(at []byte) error {
+	seq, _, err := stored(at, w.entries.Get(at))
+	if err != nil {
+		return err
+	}
+	if err := w.chain.dropped(seq, at); err != nil {
+		return err
+	}
+	return w.remove(at)
+}
 
 // remove deletes the entry at a place with everything that points to it.
 func (w *writer) remove(at []byte) error {
@@ -160,7 +176,13 @@ func (j *Journal) Prune(before int64) (int, error) {
 					return err
 				}
 			}
-			return nil
+			if len(old) == 0 {
+				return nil
+			}
+			if err := w.chain.pruned(tx, before); err != nil {
+				return err
+			}
+			return w.chain.end()
 		})
 		if err != nil {
 			return total, fmt.Errorf("deleting old journal entries: %w", err)
@@ -178,12 +200,12 @@ func (j *Journal) Discard(keys ...alarms.Key) error {
 		w := newWriter(tx)
 		for _, k := range keys {
 			if at := w.keys.Get(k[:]); at != nil {
-				if err := w.remove(bytes.Clone(at)); err != nil {
+				if err := w.drop(bytes.Clone(at)); err != nil {
 					return err
 				}
 			}
 		}
-		return nil
+		return w.chain.end()
 	})
 	if err != nil {
 		return fmt.Errorf("discarding journal entries: %w", err)

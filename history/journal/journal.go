@@ -126,7 +126,10 @@ func (j *Journal) prepare(readOnly bool) error {
 	if err != nil {
 		return err
 	}
-	return j.db.View(func(tx *bbolt.Tx) error { return j.inspect(tx) })
+	if err := j.db.View(func(tx *bbolt.Tx) error { return j.inspect(tx) }); err != nil || readOnly {
+		return err
+	}
+	return j.beginChain()
 }
 
 // whole checks that the file has all the pages its header speaks of.
