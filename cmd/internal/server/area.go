@@ -67,6 +67,7 @@ type area struct {
 	unconfirmed map[alarms.Key]bool // commands whose operators were told that the outcome is open
 	changed     uint64              // counts what the stored image of the alarms lacks
 	lineage     []ancestor          // the last snapshots this area's alarms come from
+	reigns      []reign             // the last terms in which this node acted
 	flood       alarms.FloodSuppression
 	flooded     bool // the journal says that there is an alarm flood
 
@@ -86,6 +87,7 @@ func now() int64 { return time.Now().UnixNano() }
 func (a *area) activate(ctx context.Context, term role.Term, reason string) error {
 	ctx, a.end = context.WithCancel(ctx)
 	a.mu.Lock()
+	a.reigns = append(a.reigns[max(0, len(a.reigns)-maxReigns+1):], reign{followed: a.epoch, acted: term.Epoch})
 	a.active, a.epoch, a.seq = true, term.Epoch, 0
 	at := now()
 	a.proof.begin(a.live)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,6 +28,9 @@ type forked struct {
 	Entry journal.Entry `json:"entry"`
 	// Unconfirmed says that the operator whose command it records was told that the outcome is open.
 	Unconfirmed bool `json:"unconfirmed,omitempty"`
+	// Overruled is set by a standby for a record of the active itself: the term in which the standby acted without it. The
+	// active has taken over that state before anybody had asked what it had recorded beside it.
+	Overruled uint64 `json:"overruled,omitempty"`
 }
 
 // forks collects what the standby has and the active does not, condition by condition: a merge wants to see all
@@ -159,9 +163,16 @@ func (s *Server) unknownForks(a *area, list []forked) (theirs []alarms.Forked, f
 		if f.Entry.Alarm == nil {
 			return nil, 0, fmt.Errorf("entry %s of the other node is no alarm record", f.Entry.Key)
 		}
-		_, known, err := s.journal.Get(f.Entry.Key)
+		entry, known, err := s.journal.Get(f.Entry.Key)
 		if err != nil {
 			return nil, 0, err
+		}
+		if f.Overruled != 0 {
+			if ev, ok := s.ownFork(a, f, entry, known); ok {
+				theirs = append(theirs, ev)
+				first = earliest(first, ev.Time)
+			}
+			continue
 		}
 		if known {
 			continue
@@ -171,12 +182,27 @@ func (s *Server) unknownForks(a *area, list []forked) (theirs []alarms.Forked, f
 			continue
 		}
 		ev := s.eventOf(&f.Entry)
-		if first == 0 || ev.Time < first {
-			first = ev.Time
-		}
+		first = earliest(first, ev.Time)
 		theirs = append(theirs, alarms.Forked{Event: ev, Confirmed: !f.Unconfirmed})
 	}
 	return theirs, first, nil
+}
+
+// ownFork is a record of this node that the other one says it has overruled. It is one if the state of this node comes
+// from that term of the other, and it has not been merged yet.
+func (s *Server) ownFork(a *area, f *forked, entry journal.Entry, known bool) (alarms.Forked, bool) {
+	if !known || entry.Alarm == nil || entry.Alarm.Note == alarms.NoteFork || !a.descends(f.Overruled) {
+		return alarms.Forked{}, false
+	}
+	return alarms.Forked{Event: s.eventOf(&entry), Confirmed: !a.isUnconfirmed(entry.Key)}, true
+}
+
+// earliest is the earlier of two instants, of which the first may be none.
+func earliest(a, b int64) int64 {
+	if a == 0 {
+		return b
+	}
+	return min(a, b)
 }
 
 // eventOf restores the event of a journal entry; value and quality are kept as text beside it.
@@ -216,9 +242,9 @@ func (s *Server) ownEvents(ctx context.Context, a *area, theirs []alarms.Forked,
 	if err := a.commit.flush(ctx); err != nil {
 		return nil, err
 	}
-	wanted := map[string]bool{}
+	wanted, forks := map[string]bool{}, map[alarms.Key]bool{}
 	for i := range theirs {
-		wanted[theirs[i].Condition] = true
+		wanted[theirs[i].Condition], forks[theirs[i].Key] = true, true
 	}
 	var ours []alarms.Event
 	q := journal.Query{From: first, Class: journal.ClassAlarm, Area: a.name, Limit: journal.MaxPage}
@@ -228,7 +254,7 @@ func (s *Server) ownEvents(ctx context.Context, a *area, theirs []alarms.Forked,
 			return nil, err
 		}
 		for _, e := range page.Entries {
-			if e.Alarm != nil && e.Alarm.Note != alarms.NoteFork && wanted[e.Alarm.Condition] {
+			if e.Alarm != nil && e.Alarm.Note != alarms.NoteFork && wanted[e.Alarm.Condition] && !forks[e.Key] {
 				ours = append(ours, *e.Alarm)
 			}
 		}
@@ -290,6 +316,39 @@ func (a *area) inherited(ev *alarms.Event) bool {
 		}
 	}
 	return false
+}
+
+// descends reports whether the state of this area comes from a snapshot of that term.
+func (a *area) descends(term uint64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.ContainsFunc(a.lineage, func(x ancestor) bool { return x.term == term })
+}
+
+// reign is a term in which this node acted, after it had mirrored another term.
+type reign struct{ followed, acted uint64 }
+
+// maxReigns is how many an area remembers: the other node comes back within a few.
+const maxReigns = 8
+
+// overruled returns the term in which this node acted without a record of the other, 0 if there is none: the record is of
+// the term this node mirrored before, and neither came by its stream nor was in its snapshot. The journal of this node
+// must not have it.
+func (a *area) overruled(ev *alarms.Event) uint64 {
+	if ev.Note == alarms.NoteFork || a.inherited(ev) {
+		return 0
+	}
+	if !a.descends(ev.Term) {
+		return 0 // what a snapshot of that term contained is not known here
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range a.reigns {
+		if r.followed == ev.Term && r.followed%2 != r.acted%2 { // a term of the other node
+			return r.acted
+		}
+	}
+	return 0
 }
 
 // noteUnconfirmed remembers commands whose operators were told that the outcome is open: nobody was promised anything,

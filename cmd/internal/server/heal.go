@@ -238,9 +238,12 @@ func (h *healer) journalStep(ctx context.Context, from, to, begins int64, own *f
 	return moved, nil
 }
 
-// pullStep takes over what the active has and returns the keys of it.
+// pullStep takes over what the active has and returns the keys of it. Alarm records of the active that this node has
+// overruled are merged there first: they come back as those of the side that lost.
 func (h *healer) pullStep(ctx context.Context, from, to int64) (map[alarms.Key]bool, error) {
 	theirs := map[alarms.Key]bool{}
+	var overruled forks
+	var held []journal.Entry
 	req := journalRequest{From: from, To: to}
 	for more := true; more; more = req.Cursor != "" {
 		page, err := h.pullEntries(ctx, req)
@@ -250,7 +253,14 @@ func (h *healer) pullStep(ctx context.Context, from, to int64) (map[alarms.Key]b
 		var take []journal.Entry
 		for _, e := range page.Entries {
 			theirs[e.Key] = true
-			if h.concerns(&e) {
+			term, err := h.overruled(&e)
+			switch {
+			case err != nil:
+				return nil, err
+			case term != 0 && overruled.count < maxForks:
+				overruled.add(forked{Entry: e, Overruled: term})
+				held = append(held, e)
+			case h.concerns(&e):
 				take = append(take, e)
 			}
 		}
@@ -259,7 +269,26 @@ func (h *healer) pullStep(ctx context.Context, from, to int64) (map[alarms.Key]b
 		}
 		req.Cursor = page.Next
 	}
-	return theirs, nil
+	if err := h.pushForks(ctx, &overruled); err != nil {
+		return nil, err
+	}
+	return theirs, h.s.journal.Append(held...)
+}
+
+// overruled returns the term in which this node acted without an alarm record of the active, 0 if there is none.
+func (h *healer) overruled(e *journal.Entry) (uint64, error) {
+	if e.Alarm == nil || e.Area != h.area {
+		return 0, nil
+	}
+	term := h.s.areas[h.area].overruled(e.Alarm)
+	if term == 0 {
+		return 0, nil
+	}
+	_, known, err := h.s.journal.Get(e.Key)
+	if err != nil || known {
+		return 0, err
+	}
+	return term, nil
 }
 
 func (h *healer) pullEntries(ctx context.Context, req journalRequest) (journal.Page, error) {
