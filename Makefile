@@ -38,6 +38,23 @@ ui: web/ui/dist/.stamp
 build: need ui
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/scadad ./cmd/scadactl ./cmd/scadasim
 
+# Static programs, the same bytes from the same commit wherever and whenever they are built, with manual pages and completions.
+PKG_VERSION := $(shell git describe --tags --exact-match 2>/dev/null | sed 's/^v//' | grep . || git log -1 --format=0~%cd.%h --date=format:%Y%m%d%H%M%S 2>/dev/null)
+
+.PHONY: dist deb
+dist: need ui
+	rm -rf bin/dist
+	mkdir -p bin/dist/man bin/dist/completion
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags timetzdata -ldflags '-s -w $(LDFLAGS)' -o bin/dist/ ./cmd/scadad ./cmd/scadactl ./cmd/scadasim
+	go test -count=1 ./cmd/scadad ./cmd/scadactl -run TestManualPages -man $(CURDIR)/bin/dist/man
+	gzip -9n bin/dist/man/*.1
+	for shell in bash zsh fish; do bin/dist/scadactl completion $$shell > bin/dist/completion/scadactl.$$shell; done
+
+# bin/dist/scada_VERSION_ARCH.deb, by Debian's own dpkg-deb; needs no root.
+deb: dist
+	@command -v dpkg-deb >/dev/null || { echo "dpkg-deb is needed: make the package on Debian or Ubuntu"; exit 1; }
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) cmd/internal/packaging/build '$(PKG_VERSION)' $$(go env GOARCH) bin/dist/scada_$(subst ~,-,$(PKG_VERSION))_$$(go env GOARCH).deb
+
 run: build
 	@exec bin/scadasim demo
 

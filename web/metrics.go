@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
@@ -35,6 +36,10 @@ func newMetrics(reg *prometheus.Registry, s *Server) *metrics {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "scada_sessions", Help: "Sessions signed in."}, func() float64 { return float64(s.sessions.len()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "scada_socket_connections", Help: "Sockets open."}, func() float64 { return float64(s.hub.count()) }),
 	)
+	// What is counted from the start is seen from the start: a rate needs the zero before the first one.
+	m.closed.WithLabelValues(strconv.Itoa(websocket.CloseNormalClosure))
+	m.commands.WithLabelValues("done")
+	m.commands.WithLabelValues("refused")
 	return m
 }
 

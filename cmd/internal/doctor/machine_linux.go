@@ -119,3 +119,12 @@ func field(file, name string) (uint64, bool) {
 	}
 	return 0, false
 }
+
+// Free returns the bytes left for a folder.
+func Free(dir string) (uint64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, err
+	}
+	return st.Bavail * uint64(st.Bsize), nil //nolint:gosec // a block has a size
+}

@@ -407,7 +407,7 @@ func (s *Server) buildWeb(opts Options, node config.Node) error {
 	if s.web, err = web.New(cfg, backend{s}); err != nil {
 		return err
 	}
-	s.web.Registry().MustRegister(newCollector(s))
+	s.web.Registry().MustRegister(newCollector(s), newNodeCollector(s))
 	return s.web.Start()
 }
 
