@@ -58,7 +58,9 @@ func (s *session) connect() bool {
 // linkUp makes everything due on the new connection.
 func (s *session) linkUp() {
 	s.sched.Refresh(s.now)
+	s.leaving = false
 	s.c.mu.Lock()
+	s.onPath()
 	for _, d := range s.c.devices {
 		if s.connected > 1 {
 			d.status.Counters.Reconnects++
@@ -198,6 +200,9 @@ func (s *session) good() {
 		return
 	}
 	s.useful, s.backoff, s.failedAt, s.round = true, 0, 0, s.which
+	if s.which == 0 && s.firstGood == 0 {
+		s.firstGood = s.now
+	}
 	if !s.up {
 		s.up = true
 		s.c.log.Info("channel up", "endpoint", s.ep.address)

@@ -25,6 +25,9 @@ func (s *session) fill() error {
 			s.takeOp()
 			continue
 		}
+		if s.leaving {
+			break
+		}
 		j := s.sched.Next(s.now)
 		if j == nil && s.sendTrial() {
 			continue

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	goburrow "github.com/goburrow/modbus"
@@ -30,16 +31,24 @@ type session struct {
 	now   int64
 	wall  int64 // time of arrival for samples
 
-	conn      stream
-	ep        endpoint
-	which     int           // endpoint in use
-	round     int           // endpoint a round of attempts begins with: the last that was good
-	atOnce    bool          // the next attempt does not wait
-	backoff   time.Duration // before the next attempt to connect
-	connected uint64        // times
-	failedAt  int64         // when attempts to connect began to fail
-	useful    bool          // something good came over this connection
-	up        bool          // for the log
+	conn    stream
+	ep      endpoint
+	which   int           // endpoint in use
+	round   int           // endpoint a round of attempts begins with: the last that was good
+	atOnce  bool          // the next attempt does not wait
+	backoff time.Duration // before the next attempt to connect
+
+	looks      sync.WaitGroup
+	look       *looking // at the first path while another is in use
+	leaving    bool     // it is there: nothing more is sent over this one
+	returnAt   int64    // when to look
+	returnWait time.Duration
+	firstGood  int64 // since when the first path is in use and good
+
+	connected uint64 // times
+	failedAt  int64  // when attempts to connect began to fail
+	useful    bool   // something good came over this connection
+	up        bool   // for the log
 
 	txs      [maxWindow]tx
 	flying   int
@@ -151,6 +160,10 @@ func (s *session) serve() {
 		s.tick()
 		s.takeOp()
 		s.takeTrial()
+		s.lookAtFirstPath()
+		if s.leave() {
+			return
+		}
 		err := s.fill()
 		s.publishHeld()
 		if err == nil {
@@ -181,8 +194,14 @@ func (s *session) deadline() int64 {
 	if trying {
 		at = min(at, s.trial.until)
 	}
+	if s.which != 0 && s.look == nil && !s.leaving {
+		at = min(at, s.returnAt)
+	}
 	if s.flying < s.window() {
 		next := s.sched.Deadline()
+		if s.leaving {
+			next = at
+		}
 		if s.op != nil && !s.op.flying || trying {
 			next = s.now
 		}
@@ -302,6 +321,7 @@ func (s *session) framesRTU() {
 // end closes what is left when the run ends.
 func (s *session) end() {
 	s.tick()
+	s.endLook()
 	s.publishHeld()
 	if s.trial != nil {
 		s.trial.refuse(errStopped)

@@ -39,7 +39,7 @@ func (t *trial) refuse(err error) { t.done <- trialEnd{err: err} }
 
 // takeTrial begins the trial that waits.
 func (s *session) takeTrial() {
-	if s.trial != nil {
+	if s.trial != nil || s.leaving {
 		return
 	}
 	s.c.mu.Lock()
