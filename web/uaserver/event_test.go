@@ -92,6 +92,12 @@ func (s *station) key(i int) []byte {
 // withAlarms starts a server with three alarms: speed too high or much too high, the pump stopped, and n00000 too high.
 func withAlarms(t testing.TB) (*fixture, *station) {
 	t.Helper()
+	s := &station{last: map[string]alarms.Event{}}
+	return startAlarms(t, s, func(cfg *uaserver.Config) { cfg.Alarms = s }), s
+}
+
+func startAlarms(t testing.TB, s *station, change func(*uaserver.Config)) *fixture {
+	t.Helper()
 	p := newPlant(1)
 	limit := func(v float64) alarms.Limit { return alarms.Limit{Value: v} }
 	engine, err := alarms.New(alarms.Config{Alarms: []alarms.Definition{
@@ -105,10 +111,9 @@ func withAlarms(t testing.TB) (*fixture, *station) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &station{engine: engine, last: map[string]alarms.Event{}}
-	f := start(t, p, func(cfg *uaserver.Config) { cfg.Alarms = s })
-	s.f = f
-	return f, s
+	s.engine = engine
+	s.f = start(t, p, change)
+	return s.f
 }
 
 // field is a select clause: a path of names, or the condition's node id for "".

@@ -58,9 +58,17 @@ func (k *call) historyRead(req *ua.HistoryReadRequest) error {
 		return ua.StatusBadTimestampsToReturnInvalid
 	}
 	parts := make([]historyPart, n)
-	times, err := k.historyParts(req, parts)
-	if err != nil {
-		return err
+	var times []int64
+	if d, ok := req.HistoryReadDetails.Value.(*ua.ReadEventDetails); ok {
+		if k.s.cfg.alarmJournal() == nil {
+			return ua.StatusBadHistoryOperationUnsupported
+		}
+		k.eventParts(req, d, parts)
+	} else {
+		var err error
+		if times, err = k.historyParts(req, parts); err != nil {
+			return err
+		}
 	}
 	return k.queue(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, k.timeLimit())
@@ -220,6 +228,8 @@ func (k *call) historyBody(ctx context.Context, parts []historyPart, times []int
 		switch {
 		case p.status != ua.StatusOK:
 			b = historyResult(b, p.status, nil, nil, 0)
+		case p.point != nil && p.point.events != nil:
+			b = k.eventPage(ctx, b, p.point, &room)
 		case p.point != nil:
 			b = k.historyPage(ctx, b, p.point, stamps, &room)
 		default:

@@ -34,6 +34,8 @@ type historyPoint struct {
 	kind      Aggregate
 	step      int64
 	status    bool // the values are status codes
+
+	events *eventRead // not nil: a read of events, of which tag names the node
 }
 
 // startRaw checks a read of raw samples (OPC 10000-11, 6.5.3): two of the start, the end and the number of values. The

@@ -86,7 +86,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 	conditions := s.conditions()
 	nodes, err := space.New(space.Options{
 		Project: cfg.Project, Tags: tags, Values: s.values(), Methods: callable, Conditions: spaceConditions(conditions), Redundant: len(backend.Servers()) > 1,
-		History: cfg.History != nil, Aggregates: aggregateIDs[:],
+		History: cfg.History != nil, EventHistory: cfg.alarmJournal() != nil, Aggregates: aggregateIDs[:],
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opc ua server: %w", err)

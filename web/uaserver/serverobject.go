@@ -1,6 +1,7 @@
 package uaserver
 
 import (
+	"maps"
 	"math"
 	"time"
 
@@ -128,23 +129,23 @@ func (s *Server) historyValues() map[uint32]func() any {
 	if s.cfg.History == nil {
 		return nil
 	}
-	return map[uint32]func() any{
-		id.HistoryServerCapabilities_AccessHistoryDataCapability:   yes,
-		id.HistoryServerCapabilities_AccessHistoryEventsCapability: no,
-		id.HistoryServerCapabilities_MaxReturnDataValues:           func() any { return uint32(maxHistoryValues) },
-		id.HistoryServerCapabilities_MaxReturnEventValues:          func() any { return uint32(0) },
-		id.HistoryServerCapabilities_InsertDataCapability:          no,
-		id.HistoryServerCapabilities_ReplaceDataCapability:         no,
-		id.HistoryServerCapabilities_UpdateDataCapability:          no,
-		id.HistoryServerCapabilities_DeleteRawCapability:           no,
-		id.HistoryServerCapabilities_DeleteAtTimeCapability:        no,
-		id.HistoryServerCapabilities_InsertAnnotationCapability:    no,
-		id.HistoryServerCapabilities_InsertEventCapability:         no,
-		id.HistoryServerCapabilities_ReplaceEventCapability:        no,
-		id.HistoryServerCapabilities_UpdateEventCapability:         no,
-		id.HistoryServerCapabilities_DeleteEventCapability:         no,
-		id.HistoryServerCapabilities_ServerTimestampSupported:      no,
-	}
+	all := s.eventHistoryValues()
+	maps.Copy(all, map[uint32]func() any{
+		id.HistoryServerCapabilities_AccessHistoryDataCapability: yes,
+		id.HistoryServerCapabilities_MaxReturnDataValues:         func() any { return uint32(maxHistoryValues) },
+		id.HistoryServerCapabilities_InsertDataCapability:        no,
+		id.HistoryServerCapabilities_ReplaceDataCapability:       no,
+		id.HistoryServerCapabilities_UpdateDataCapability:        no,
+		id.HistoryServerCapabilities_DeleteRawCapability:         no,
+		id.HistoryServerCapabilities_DeleteAtTimeCapability:      no,
+		id.HistoryServerCapabilities_InsertAnnotationCapability:  no,
+		id.HistoryServerCapabilities_InsertEventCapability:       no,
+		id.HistoryServerCapabilities_ReplaceEventCapability:      no,
+		id.HistoryServerCapabilities_UpdateEventCapability:       no,
+		id.HistoryServerCapabilities_DeleteEventCapability:       no,
+		id.HistoryServerCapabilities_ServerTimestampSupported:    no,
+	})
+	return all
 }
 
 // diagnosticValues are the numbers of the server as a whole, and what there is to know of each session and subscription.

@@ -22,7 +22,10 @@ const (
 // uaAlarms is the alarm engines of all areas as OPC UA clients see them.
 type uaAlarms struct{ *Server }
 
-var _ uaserver.Alarms = uaAlarms{}
+var (
+	_ uaserver.Alarms       = uaAlarms{}
+	_ uaserver.AlarmJournal = uaAlarms{}
+)
 
 // Conditions implements [uaserver.Alarms].
 func (u uaAlarms) Conditions() []alarms.Condition {
@@ -54,6 +57,15 @@ func (u uaAlarms) LastEvent(_ context.Context, condition string) (alarms.Event, 
 	return found[len(found)-1].Event, true
 }
 
+// Past implements [uaserver.AlarmJournal].
+func (u uaAlarms) Past(_ context.Context, from, to int64, backwards bool, limit int, at string) ([]uaserver.AlarmEvent, string, error) {
+	page, err := u.journal.Query(journal.Query{From: from, To: to, Class: journal.ClassAlarm, Descending: backwards, Limit: limit, Cursor: at})
+	if err != nil {
+		return nil, "", fmt.Errorf("past alarm events: %w", err)
+	}
+	return uaAlarmEvents(page.Entries), page.Next, nil
+}
+
 // alarmEvents reads alarm events from the journal.
 func (u uaAlarms) alarmEvents(q journal.Query) []uaserver.AlarmEvent {
 	q.Class, q.Limit = journal.ClassAlarm, journal.MaxPage
@@ -61,8 +73,13 @@ func (u uaAlarms) alarmEvents(q journal.Query) []uaserver.AlarmEvent {
 	if err != nil {
 		u.log.Warn("Alarm events cannot be read for OPC UA clients", "error", err)
 	}
+	return uaAlarmEvents(page.Entries)
+}
+
+// uaAlarmEvents picks the alarm events among entries.
+func uaAlarmEvents(entries []journal.Entry) []uaserver.AlarmEvent {
 	var out []uaserver.AlarmEvent
-	for _, e := range page.Entries {
+	for _, e := range entries {
 		if e.Alarm == nil {
 			continue
 		}

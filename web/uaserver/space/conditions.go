@@ -13,8 +13,11 @@ const (
 	shelvingSuffix = "#ShelvingState"
 )
 
-// subscribeToEvents is the bit of EventNotifier (OPC 10000-3, 8.59).
-const subscribeToEvents byte = 1
+// The bits of EventNotifier (OPC 10000-3, 8.59).
+const (
+	subscribeToEvents byte = 1
+	readEventHistory  byte = 4
+)
 
 // conditionMethods and shelvingMethods are those of the types; a condition has no others of its own.
 var (
@@ -28,10 +31,16 @@ func (s *Space) Events() bool { return len(s.opt.Conditions) > 0 }
 // notifier returns the EventNotifier of an object: events come from the Server object and from the folders of tags.
 func (s *Space) notifier(r Ref) byte {
 	if (s.Events() && r.kind == kindFolder) || s.Numeric(r) == id.Server {
+		if s.Events() && s.opt.EventHistory {
+			return subscribeToEvents | readEventHistory
+		}
 		return subscribeToEvents
 	}
 	return 0
 }
+
+// RecordsEvents reports whether the events of a node can be read later.
+func (s *Space) RecordsEvents(r Ref) bool { return s.notifier(r)&readEventHistory != 0 }
 
 // Notifies reports whether a node has events, and of which tags: those whose names begin with prefix. All says that it
 // has those of no tag, too.

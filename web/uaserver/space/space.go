@@ -58,8 +58,10 @@ type Options struct {
 	// Methods are the ids of the methods of the Server object that can be called.
 	Methods []uint32
 	// History says that tags are recorded; Aggregates are the functions their history can be read with.
-	History    bool
-	Aggregates []uint32
+	History bool
+	// EventHistory says that events are recorded, too.
+	EventHistory bool
+	Aggregates   []uint32
 	// Conditions are those of the alarm engine. If there are none only the Server object has events.
 	Conditions []Condition
 	// Redundant says that the server is one of a non-transparent redundant set.
