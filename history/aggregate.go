@@ -46,7 +46,8 @@ func (s *Store) Aggregate(ctx context.Context, name string, from, to int64, step
 		a.prev, a.some = before, true
 	}
 	// The window that holds the end is read in full: the sample after the end bounds the last slope.
-	err = s.scan(ctx, r, from, (windowOf(to)+1)*windowNanos, func(w *window) (bool, error) {
+	coarse := from%hourNanos == 0 && int64(step)%hourNanos == 0
+	err = s.scanLong(ctx, r, from, a.horizon(), coarse, func(w *window) (bool, error) {
 		start := w.number * windowNanos
 		if sum, ok := w.summary(); ok && a.takes(sum, start) {
 			a.join(sum)
@@ -64,7 +65,7 @@ func (s *Store) Aggregate(ctx context.Context, name string, from, to int64, step
 			}
 		}
 		return true, nil
-	})
+	}, a.addPiece)
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +81,7 @@ type cell struct {
 	good, uncertain int64   // nanoseconds
 	start           tag.Sample
 	started         bool
+	vague           bool // there were samples in it of which only the summary of an hour is known that is not all in it
 }
 
 // accumulator goes through the samples of a range once, in order.
@@ -91,6 +93,9 @@ type accumulator struct {
 	prev                tag.Sample // the neighbour before
 	some                bool       // prev is set
 }
+
+// horizon is until when the sample after the range is looked for.
+func (a *accumulator) horizon() int64 { return (windowOf(a.to) + 1) * windowNanos }
 
 func (a *accumulator) cell(t int64) *cell { return &a.cells[(t-a.from)/a.step] }
 

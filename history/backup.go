@@ -26,6 +26,9 @@ func (s *Store) Backup(ctx context.Context, add func(name string, size int64, co
 			return fmt.Errorf("backup: %w", err)
 		}
 	}
+	if err := s.backupRollups(ctx, add); err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
 	// The last of all: its position must be beyond that of every day file, and its tags those of every block.
 	if err := s.backupFile(s.meta.db, "meta.db", add); err != nil {
 		return fmt.Errorf("backup: %w", err)
@@ -53,6 +56,19 @@ func (s *Store) backupDay(n int64, add func(string, int64, io.WriterTo) error) e
 			return add("p/"+filepath.Base(f.sealed), tx.Size(), tx)
 		})
 	})
+}
+
+func (s *Store) backupRollups(ctx context.Context, add func(string, int64, io.WriterTo) error) error {
+	for _, month := range s.rolls.months() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := s.rolls.with(month, func(db *bbolt.DB) error { return s.backupFile(db, "r/"+month+rollupSuffix, add) })
+		if err != nil && !beyondUse(err) { // summaries are made again; what was recorded is worth more
+			return err
+		}
+	}
+	return nil
 }
 
 // backupFile hands out a file that is written to. It is copied first: whoever takes the backup may be slow, and an open

@@ -26,7 +26,8 @@ func (s *Store) Decimate(ctx context.Context, name string, from, to int64, bucke
 	width := (to - from + int64(buckets) - 1) / int64(buckets)
 	var p Page
 	var b bucket
-	err = s.scan(ctx, r, from, to, func(w *window) (bool, error) {
+	coarse := width >= coarseWidth
+	err = s.scanLong(ctx, r, from, to, coarse, func(w *window) (bool, error) {
 		sum, ok := w.summary()
 		if ok && sum.Good == sum.Count && sum.First.Time >= from && sum.Last.Time < to && (sum.First.Time-from)/width == (sum.Last.Time-from)/width {
 			b.enter((sum.First.Time-from)/width, &p)
@@ -44,6 +45,9 @@ func (s *Store) Decimate(ctx context.Context, name string, from, to int64, bucke
 			b.add(x)
 		}
 		return true, nil
+	}, func(sum block.Summary) bool {
+		b.addPiece(sum, from, to, width, &p)
+		return sum.Last.Time < to
 	})
 	if err != nil {
 		return Page{}, err
@@ -88,6 +92,30 @@ func (b *bucket) addNumbers(n block.Numbers, from, to, width int64, p *Page) {
 		b.enter(number, p)
 		b.join(n.Summary(i, j))
 		i = j
+	}
+}
+
+// coarseWidth is how wide a pixel must be for hourly summaries to be drawn, in nanoseconds: then what is wrong by is
+// less than half a pixel.
+const coarseWidth = 2 * hourNanos
+
+// addPiece takes the summary of an hour in: the samples it knows.
+func (b *bucket) addPiece(sum block.Summary, from, to, width int64, p *Page) {
+	points := []tag.Sample{sum.First}
+	if sum.Numbers > 0 {
+		points = append(points, sum.Min, sum.Max)
+		if sum.Max.Time < sum.Min.Time {
+			points[1], points[2] = points[2], points[1]
+		}
+	}
+	if sum.Good < sum.Count && sum.First.Quality.IsGood() && sum.Last.Quality.IsGood() {
+		points = append(points, tag.Sample{Time: sum.Last.Time, Quality: sum.Worst})
+	}
+	for _, x := range append(points, sum.Last) {
+		if x.Time >= from && x.Time < to {
+			b.enter((x.Time-from)/width, p)
+			b.add(x)
+		}
 	}
 }
 

@@ -257,7 +257,11 @@ func readInfo(windows *bbolt.Bucket, w int64) (windowInfo, bool) {
 }
 
 func (s *Store) oldestDay() time.Time {
-	if list := s.days.list(); len(list) > 0 {
+	list := s.days.list()
+	if rolled := s.rolls.between(0, maxWindow/dayWindows); len(rolled) > 0 && (len(list) == 0 || rolled[0] < list[0]) {
+		list = rolled // their gaps are known as long as they are
+	}
+	if len(list) > 0 {
 		return dayTime(list[0])
 	}
 	return time.Time{}

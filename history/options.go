@@ -48,6 +48,7 @@ const (
 type Options struct {
 	Tags      []tag.Definition // the tags of the present configuration; see SetTags
 	Retention time.Duration    // days older than this are removed; 0 keeps everything
+	Hourly    time.Duration    // how long hourly summaries are kept; 0 keeps everything
 	MaxDisk   int64            // bytes the archive may use; 0 is no limit
 	Reserve   uint64           // bytes to leave free on the disk; 0 means 256 MiB
 	WhenFull  FullPolicy

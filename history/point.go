@@ -12,6 +12,9 @@ func (c *cell) point(kind Kind, from, to int64, stepped bool) Point {
 	whole := float64(to - from)
 	none := Point{Time: from, Quality: tag.BadNoData}
 	v := &c.values
+	if c.vague && (kind == Start || kind == End || kind == WorstQuality) {
+		return none
+	}
 	switch kind {
 	case Interpolative:
 		if !c.started {

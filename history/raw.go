@@ -137,5 +137,8 @@ func (s *Store) before(ctx context.Context, r *series, t int64, lookback time.Du
 		}
 		to = from
 	}
+	if !found {
+		last, found = s.beforeRolled(r, t, int64(lookback))
+	}
 	return last, found, nil
 }

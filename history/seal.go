@@ -28,6 +28,7 @@ func (s *Store) touch(n int64) {
 	s.mu.Lock()
 	s.touched[n] = s.now()
 	s.mu.Unlock()
+	s.rolls.stale(n)
 }
 
 // sealLoop seals the days that are over, when keepLoop says it may be time.
@@ -63,20 +64,30 @@ func (s *Store) sealDue() error {
 		}
 		size, open := s.days.unsealed(n)
 		if !open {
+			if err := s.rollDue(n); err != nil && !errors.Is(err, errChanged) {
+				return ignoreClosed(err)
+			}
 			continue
 		}
 		if free, err := s.o.FreeSpace(s.dir); err != nil || free < s.o.Reserve+uint64(size) {
 			continue // cramped sees to the space
 		}
-		switch err := s.seal(n); {
-		case errors.Is(err, ErrClosed):
-			return nil
-		case errors.Is(err, errChanged):
-		case err != nil:
-			return err
+		err := s.seal(n)
+		if err == nil {
+			err = s.rollDue(n)
+		}
+		if err != nil && !errors.Is(err, errChanged) {
+			return ignoreClosed(err)
 		}
 	}
 	return nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, ErrClosed) {
+		return nil
+	}
+	return err
 }
 
 // seal brings everything there is of a day into a new sealed file, which takes the place of the day's files at once.

@@ -15,10 +15,11 @@ import (
 
 // Store is one node's archive. All methods may be called from any goroutine.
 type Store struct {
-	dir  string
-	o    Options
-	meta *meta
-	days *days
+	dir   string
+	o     Options
+	meta  *meta
+	days  *days
+	rolls *rollups
 
 	quitKeep, kept        chan struct{} // end and ended, of the goroutine that closes windows
 	quitCommit, committed chan struct{} // and of the one that writes the journal
@@ -108,11 +109,14 @@ func (s *Store) load() error {
 	if s.days, err = openDays(s.dayDir()); err != nil {
 		return err
 	}
-	if err := s.SetTags(s.o.Tags); err != nil {
+	if s.rolls, err = openRollups(filepath.Join(s.dir, "r"), s.o.Logger); err != nil {
 		return errors.Join(err, s.days.close())
 	}
-	if err := s.replay(); err != nil {
-		return errors.Join(err, s.days.close())
+	if err = s.SetTags(s.o.Tags); err == nil {
+		err = s.replay()
+	}
+	if err != nil {
+		return errors.Join(err, s.days.close(), s.rolls.close())
 	}
 	s.durable = s.pos
 	s.wal = &wal{dir: s.walDir(), open: s.o.openFile}
@@ -251,7 +255,7 @@ func (s *Store) Close() error {
 	if e := s.meta.saveState(pos, areas, fresh, time.Time{}); err == nil {
 		err = e
 	}
-	if err = errors.Join(err, s.days.close(), s.meta.db.Close()); err != nil {
+	if err = errors.Join(err, s.days.close(), s.rolls.close(), s.meta.db.Close()); err != nil {
 		return fmt.Errorf("closing the history: %w", err)
 	}
 	return nil

@@ -148,7 +148,12 @@ func (t *dayTx) setAsideIn(windows map[int64]bool) error {
 func (s *Store) retain() error {
 	list := s.days.list()
 	now := s.o.Now()
-	for len(list) > 0 && s.o.Retention > 0 && dayTime(list[0]+1).Before(now.Add(-s.o.Retention)) {
+	if s.o.Hourly > 0 {
+		if err := s.rolls.drop(now.Add(-max(s.o.Hourly, s.o.Retention))); err != nil {
+			return err
+		}
+	}
+	for len(list) > 0 && s.o.Retention > 0 && dayTime(list[0]+1).Before(now.Add(-s.o.Retention)) && !s.owesRollup(list[0], now) {
 		if err := s.drop(list[0], "it is older than the retention"); err != nil {
 			return err
 		}
@@ -174,6 +179,14 @@ func (s *Store) retain() error {
 		s.mu.Unlock()
 		return nil
 	}
+}
+
+// rollupPatience is how much longer than the retention a day is kept that has no hourly summaries yet.
+const rollupPatience = 48 * time.Hour
+
+// owesRollup reports whether a day is to stay until its hourly summaries are made.
+func (s *Store) owesRollup(n int64, now time.Time) bool {
+	return s.o.SealAfter >= 0 && !s.rolls.has(n) && !dayTime(n+1).Before(now.Add(-s.o.Retention-rollupPatience))
 }
 
 // fullError says that recording has stopped for want of space.

@@ -24,7 +24,7 @@ import (
 const maxManifest = 8 << 20
 
 // backupNames are the files a backup may hold. A name is a path on the machine it is restored on.
-var backupNames = regexp.MustCompile(`^(journal\.db|history/meta\.db|history/p/[0-9]{8}\.l[01]\.db)$`)
+var backupNames = regexp.MustCompile(`^(journal\.db|history/meta\.db|history/p/[0-9]{8}\.l[01]\.db|history/r/[0-9]{6}\.db)$`)
 
 func (a *app) backupCommand() *cobra.Command {
 	return group("backup", "Copies of what a node has recorded (the other node is none: what is deleted or spoiled here is so there)",

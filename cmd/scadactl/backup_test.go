@@ -55,7 +55,7 @@ func whole() *api.Manifest {
 	return &api.Manifest{Format: api.BackupFormat, Project: "waterworks", Node: "a", Created: noon}
 }
 
-var backupFiles = []string{"history/p/20261120.l1.db", "history/p/20261121.l0.db", "history/meta.db", "journal.db"}
+var backupFiles = []string{"history/p/20261120.l1.db", "history/p/20261121.l0.db", "history/r/202611.db", "history/meta.db", "journal.db"}
 
 func scadactl(args ...string) (code int, out string) {
 	var o, e bytes.Buffer

@@ -97,10 +97,10 @@ func benchGopcua() {
 	}
 }
 
-// BenchmarkAgainstLibraryServer has one client take 10,000 values ten times a second, and then read them by thousands,
-// from this server and from the library's, each in a process of its own that generates the values, too.
-func BenchmarkAgainstLibraryServer(b *testing.B) {
-	for _, which := range []string{"scada", "gopcua"} {
+// BenchmarkAgainstOtherServers has one client take 10,000 values ten times a second, and then read them by thousands, from
+// this server, from the library's, and from node-opcua's, each in a process of its own that generates the values, too.
+func BenchmarkAgainstOtherServers(b *testing.B) {
+	for _, which := range []string{"scada", "gopcua", "node-opcua"} {
 		b.Run(which, func(b *testing.B) {
 			for b.Loop() {
 				benchOne(b, which)
@@ -112,6 +112,10 @@ func BenchmarkAgainstLibraryServer(b *testing.B) {
 func benchOne(b *testing.B, which string) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), benchCommand+"="+which)
+	place := benchPlace{namespace: 2, name: "number/n%05d"}
+	if which == "node-opcua" {
+		cmd, place = benchNode(b)
+	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		b.Fatal(err)
@@ -120,23 +124,13 @@ func benchOne(b *testing.B, which string) {
 		b.Fatal(err)
 	}
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		b.Fatal(err)
-	}
-	parts := strings.Fields(line)
-	namespace := 2
-	if len(parts) > 1 {
-		if namespace, err = strconv.Atoi(parts[1]); err != nil {
-			b.Fatal(err)
-		}
-	}
-	f := &fixture{url: parts[0]}
+	place.await(b, bufio.NewReader(out))
+	f := &fixture{url: place.url}
 	c := f.connect(b)
 	list := items(benchTags, 100, 1)
 	reads := make([]*ua.ReadValueID, benchBatch)
 	for i, it := range list {
-		it.ItemToMonitor.NodeID = ua.NewStringNodeID(uint16(namespace), fmt.Sprintf("number/n%05d", i))
+		it.ItemToMonitor.NodeID = ua.NewStringNodeID(place.namespace, fmt.Sprintf(place.name, i))
 		if i < len(reads) {
 			reads[i] = &ua.ReadValueID{NodeID: it.ItemToMonitor.NodeID, AttributeID: ua.AttributeIDValue, DataEncoding: &ua.QualifiedName{}}
 		}
@@ -149,6 +143,56 @@ func benchOne(b *testing.B, which string) {
 	b.ReportMetric(delivered, "delivered/s")
 	b.ReportMetric(cpu, "cpu-s/100k-delivered")
 	b.ReportMetric(resident(b, pid), "MB")
+}
+
+// benchPlace is where a server has its variables.
+type benchPlace struct {
+	url       string
+	namespace uint16
+	name      string // format of their numbers
+}
+
+// await waits until the server says that it listens, and where if that is not known.
+func (p *benchPlace) await(b *testing.B, out *bufio.Reader) {
+	for {
+		line, err := out.ReadString('\n')
+		if err != nil {
+			b.Fatalf("the server does not start: %v", err)
+		}
+		parts := strings.Fields(line)
+		switch {
+		case p.url != "" && strings.TrimSpace(line) == "ready":
+			return
+		case p.url != "" || len(parts) == 0:
+			continue
+		}
+		p.url = parts[0]
+		if len(parts) > 1 {
+			n, err := strconv.ParseUint(parts[1], 10, 16)
+			if err != nil {
+				b.Fatal(err)
+			}
+			p.namespace = uint16(n)
+		}
+		return
+	}
+}
+
+// benchNode is node-opcua's server as the end-to-end tests have it, with as many variables that change as often.
+func benchNode(b *testing.B) (*exec.Cmd, benchPlace) {
+	const dir = "../../cmd/internal/e2e/opcua/server"
+	if _, err := os.Stat(dir + "/node_modules"); err != nil {
+		b.Skip("node-opcua is not installed: make cmd/internal/e2e/opcua/server/node_modules/.stamp")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	_ = l.Close() // node-opcua wants a number
+	cmd := exec.Command("node", "device.mjs", strconv.Itoa(port), b.TempDir(), strconv.Itoa(benchTags), strconv.FormatInt(benchPeriod.Milliseconds(), 10))
+	cmd.Dir, cmd.Stderr = dir, os.Stderr
+	return cmd, benchPlace{url: fmt.Sprintf("opc.tcp://127.0.0.1:%d", port), namespace: 1, name: "v%d"}
 }
 
 func benchWatchAll(b *testing.B, c *opcua.Client, pid int, list []*ua.MonitoredItemCreateRequest) (perSecond, cpuPer100k float64) {

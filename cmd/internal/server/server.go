@@ -161,7 +161,7 @@ func (s *Server) build(opts Options, node config.Node) error {
 
 func (s *Server) openArchives(node config.Node) error {
 	store, err := history.Open(filepath.Join(node.Data, "history"), history.Options{
-		Tags: recordAll(s.cfg.Tags), Retention: s.cfg.History.Raw, MaxDisk: s.cfg.History.MaxDisk, Logger: s.log.With("component", "history"),
+		Tags: recordAll(s.cfg.Tags), Retention: s.cfg.History.Raw, Hourly: s.cfg.History.Hourly, MaxDisk: s.cfg.History.MaxDisk, Logger: s.log.With("component", "history"),
 	})
 	if err != nil {
 		return fmt.Errorf("opening the history: %w", err)
