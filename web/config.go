@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"time"
+
+	"scada/web/api"
 )
 
 // Config is what the server needs to know. The zero value of an optional field is its default.
@@ -29,6 +31,8 @@ type Config struct {
 	Backup func(ctx context.Context, w io.Writer) error
 	// Clients is told who comes and goes, by many goroutines at once, and must not block; nil: nobody is.
 	Clients func(Presence)
+	// VerifyJournal proves that the journal is as it was written; nil: nobody can.
+	VerifyJournal func(ctx context.Context) (api.JournalProof, error)
 	// People changes users and tokens; nil: nobody can while the server runs.
 	People People
 	// Archive changes and verifies the history; nil: nobody can.

@@ -43,6 +43,7 @@ const (
 	Anonymous     Permission = "anonymous"
 	View          Permission = "view"
 	Own           Permission = "own" // one's own session and password, also while the password must be changed
+	JournalVerify Permission = "journal.verify"
 	PeopleAdmin   Permission = "people.change"
 	TagWrite      Permission = "tag.write"
 	AlarmOperate  Permission = "alarm.operate"  // acknowledge, shelve, reset, comment
@@ -56,7 +57,7 @@ const (
 
 // needs lists the lowest role that has a permission. A permission that is not here is nobody's.
 var needs = map[Permission]Role{
-	Anonymous: Nobody, View: Viewer, Own: Viewer, PeopleAdmin: Admin, TagWrite: Operator, AlarmOperate: Operator, AlarmEngineer: Engineer, RoleChange: Admin, AppDeploy: Engineer, BackupTake: Admin, DeviceExamine: Engineer, HistoryChange: Engineer,
+	Anonymous: Nobody, View: Viewer, Own: Viewer, PeopleAdmin: Admin, JournalVerify: Engineer, TagWrite: Operator, AlarmOperate: Operator, AlarmEngineer: Engineer, RoleChange: Admin, AppDeploy: Engineer, BackupTake: Admin, DeviceExamine: Engineer, HistoryChange: Engineer,
 }
 
 // May reports whether the role has the permission.

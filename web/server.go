@@ -27,8 +27,9 @@ type Server struct {
 	gate     gate
 	lockout  *lockout
 	siege    *siege
-	logins   *limiter // by address
-	writes   *limiter // by user
+	proving  sync.Mutex // held while the journal is verified
+	logins   *limiter   // by address
+	writes   *limiter   // by user
 	nonces   *nonces
 	backup   sync.Mutex // held while one is being taken
 	verify   sync.Mutex // held while the history is read

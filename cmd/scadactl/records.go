@@ -17,7 +17,7 @@ import (
 )
 
 func (a *app) journalCommand() *cobra.Command {
-	return group("journal", "Alarms, operators' actions and events", a.journalList(), a.journalTail(), a.journalExport())
+	return group("journal", "Alarms, operators' actions and events", a.journalList(), a.journalTail(), a.journalVerify(), a.journalExport())
 }
 
 func (a *app) journalList() *cobra.Command {

@@ -78,6 +78,9 @@ func (s *Server) assess() *redundancy.Health {
 	for _, why := range s.divergences() {
 		fault(weightDiverged, "%s", why)
 	}
+	for _, why := range s.proofs.faults() {
+		fault(weightTampered, "%s", why)
+	}
 	for _, why := range s.linkProblems() {
 		fault(weightCertificate, "%s", why)
 	}

@@ -102,6 +102,7 @@ type request struct {
 	Alarm   *alarmRequest   `json:"alarm,omitempty"`
 	App     *appRequest     `json:"app,omitempty"`
 	People  *peopleRequest  `json:"people,omitempty"`
+	Head    *headRequest    `json:"head,omitempty"`
 	Device  *deviceRequest  `json:"device,omitempty"`
 	Journal *journalRequest `json:"journal,omitempty"`
 	History *historyRequest `json:"history,omitempty"`
@@ -143,6 +144,8 @@ func (s *Server) execute(ctx context.Context, a *area, req request, body []byte)
 		return answer(s.deviceHere(ctx, a, *req.Device), nil)
 	case req.Op == opPeople && req.People != nil:
 		return answer(s.people.here(ctx, *req.People), nil)
+	case req.Op == opJournalHead && req.Head != nil:
+		return s.proofs.answer(*req.Head)
 	case req.Op == opAlarmForks:
 		return s.mergeForks(ctx, a, body)
 	case req.Op == opJournalPull && req.Journal != nil:
@@ -177,6 +180,7 @@ const (
 	opApp            = "app"
 	opDevice         = "device"
 	opPeople         = "people"
+	opJournalHead    = "journal.head"
 	opAlarmForks     = "alarm.forks"
 	opJournalPull    = "journal.pull"
 	opJournalPush    = "journal.push"

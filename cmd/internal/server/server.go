@@ -82,6 +82,7 @@ type Server struct {
 	clients     *clients
 	switches    *switches
 	people      *roster
+	proofs      *proofs
 	level       *logLevel
 	logTail     *LogTail
 	dial        doctor.Dial // nil: the real network
@@ -177,6 +178,7 @@ func (s *Server) openArchives(node config.Node) error {
 	s.agreed = openAgreement(node.Data)
 	s.switches = openSwitches(s, node.Data)
 	s.openPeople(node.Data)
+	s.proofs = &proofs{s: s, wrong: map[string]bool{}}
 	return nil
 }
 
@@ -400,7 +402,7 @@ func (s *Server) buildWeb(opts Options, node config.Node) error {
 		cfg.UI = ui.Files()
 	}
 	var err error
-	cfg.People = s.people
+	cfg.People, cfg.VerifyJournal = s.people, s.proofs.verify
 	if cfg.Users, cfg.Tokens, err = s.people.accounts(); err != nil {
 		return err
 	}
@@ -444,6 +446,7 @@ func (s *Server) start(opts Options, node config.Node) error {
 	s.spawn("health", s.watchHealth)
 	s.spawn("records of switches", s.switches.run)
 	s.spawn("users", s.people.run(opts.Notice))
+	s.spawn("heads of the journals", s.proofs.run)
 	s.keepLink(opts.Dial)
 	s.spawn("pair", s.pair.Run)
 	if node.OPCUA != "" {
