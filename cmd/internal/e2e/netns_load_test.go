@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -190,7 +191,10 @@ func (l *load) checkAlarms(since time.Time, base counts) (lost, doubled int, err
 			}
 			lost, doubled = max(lost, nodeLost), max(doubled, nodeDoubled)
 		}
-		if lost == 0 || time.Now().After(deadline) {
+		if lost == 0 && doubled == 0 || time.Now().After(deadline) {
+			if lost+doubled > 0 {
+				l.explain(since)
+			}
 			return lost, doubled, nil
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -215,9 +219,31 @@ func (r *labRig) countsAround(at time.Time) (counts, error) {
 	return c, nil
 }
 
+// explain shows what both journals tell of the alarms that were changed.
+func (l *load) explain(since time.Time) {
+	for _, node := range []string{"a", "b"} {
+		list, err := l.r.alarmRecords(node, since)
+		if err != nil {
+			l.r.t.Log(err)
+		}
+		slices.SortFunc(list, func(x, y api.JournalEntry) int { return x.Time.Compare(y.Time) })
+		for _, e := range list {
+			if slices.ContainsFunc(slices.Collect(maps.Values(toggled)), func(id string) bool { return id == e.Source }) {
+				l.r.t.Logf("%s: %s %-12s %s#%d term %d %s %q", node, e.Time.UTC().Format("15:04:05.000"), e.Source, e.Event, e.Occurrence, e.Epoch, e.State, e.Note)
+			}
+		}
+	}
+}
+
 // alarmCounts returns how often each condition and event is in the journal of a node since a moment. What a side that lost has
 // recorded of an occurrence the other has as well is linked to it by the merge, and is no second transition.
 func (r *labRig) alarmCounts(node string, since time.Time) (map[string]int, error) {
+	list, err := r.alarmRecords(node, since)
+	return transitions(list), err
+}
+
+// alarmRecords returns what the journal of a node has of alarms since a moment.
+func (r *labRig) alarmRecords(node string, since time.Time) ([]api.JournalEntry, error) {
 	var list []api.JournalEntry
 	q := url.Values{"kind": {"alarm"}, "limit": {"1000"}, "from": {since.Format(time.RFC3339Nano)}, "to": {time.Now().Add(askewBy).Format(time.RFC3339Nano)}}
 	for {
@@ -227,7 +253,7 @@ func (r *labRig) alarmCounts(node string, since time.Time) (map[string]int, erro
 		}
 		list = append(list, page.Entries...)
 		if page.Next == "" {
-			return transitions(list), nil
+			return list, nil
 		}
 		q.Set("cursor", page.Next)
 	}
