@@ -45,6 +45,9 @@ type load struct {
 
 func (r *labRig) startLoad() *load {
 	l := &load{r: r, stop: make(chan struct{}), next: map[string]time.Time{}, on: map[string]bool{}, raised: map[string]int{}, cleared: map[string]int{}, accepted: map[string]int{}, epochs: map[string]uint64{}}
+	for point := range toggled { // from now on nobody else moves them: the plant has incidents of its own
+		r.lab.must(r.sim(http.MethodPost, "/points", map[string]any{"name": point, "value": 0}, nil))
+	}
 	l.wg.Go(l.toggle)
 	for _, node := range []string{"a", "b"} {
 		l.wg.Go(func() { l.write(node) })
