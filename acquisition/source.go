@@ -50,6 +50,7 @@ type Source interface {
 // Write is one operator write.
 type Write struct {
 	Tag   tag.ID
+	Name  string // of the tag, for a caller that cannot know the number the source gives it
 	Value tag.Value
 	// Fence is called immediately before each frame that could change the device; an error refuses the write. It keeps
 	// a node that has lost its role since the request came in from writing.
@@ -146,6 +147,7 @@ type DeviceStatus struct {
 	ResponseMax time.Duration
 	Lateness    time.Duration // how late after its slot the last poll was sent
 	Tags        int
+	Window      int // requests that may be in flight; 0 where that has no meaning
 	Blocks      int // requests per full scan
 	Counters    Counters
 }

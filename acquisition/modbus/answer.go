@@ -54,6 +54,9 @@ func (s *session) answered(t *tx, adu []byte) {
 	case err == nil:
 		s.heard(t)
 		s.tried(t)
+		if s.c.auto.on && s.c.auto.answered(s.now, s.backlog) {
+			s.found()
+		}
 		s.c.mu.Lock()
 		st := &t.dev.status
 		st.Counters.Answers++
@@ -199,6 +202,7 @@ func (s *session) refused(t *tx, e *Exception) {
 		s.silent(t, e)
 		return
 	case exAcknowledge, exBusy:
+		s.trouble()
 		s.pollDone(p, schedule.Busy)
 		return
 	case exIllegalAddress:

@@ -26,6 +26,7 @@ type Channel struct {
 	byName    map[string]*device
 	byTag     map[tag.ID]target
 	window    int
+	auto      auto   // finds the window, if it is not given
 	firstID   uint16 // transaction id before the first
 	opts      Options
 	log       *slog.Logger
@@ -114,6 +115,12 @@ func newChannel(endpoints []string, devices []Device, opts Options) (*Channel, e
 		c.devices = append(c.devices, d)
 		c.byName[cfg.Name] = d
 		c.window = min(c.window, max(1, cfg.Window))
+	}
+	if len(devices) == 1 && devices[0].Window == WindowAuto {
+		c.auto = auto{on: true, window: c.window}
+	}
+	for _, d := range c.devices {
+		d.status.Window = c.window
 	}
 	return c, nil
 }

@@ -86,6 +86,17 @@ func (r *rig) stop() {
 	r.slave.stop()
 }
 
+// restartWith runs the channel again with another window.
+func (r *rig) restartWith(window int) {
+	r.t.Helper()
+	r.cancel()
+	if err := <-r.done; err != nil {
+		r.t.Error(err)
+	}
+	r.c.window, r.c.auto = max(1, window), auto{on: window == WindowAuto, window: 1}
+	r.start()
+}
+
 func (r *rig) status(i int) acquisition.DeviceStatus { return r.c.Status()[i] }
 
 // allGood fails unless every tag is good and fresh.

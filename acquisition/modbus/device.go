@@ -8,6 +8,7 @@ package modbus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -29,7 +30,7 @@ type Device struct {
 	MaxGap    int           // unwanted registers read rather than asking twice; -1 none, 0 default (16 on TCP, 6 on RTU)
 	MaxBlock  int           // most registers in a request; 0 means 125
 	ByteOrder string        // ABCD, CDAB, BADC, DCBA; empty means ABCD
-	Window    int           // requests in flight on a TCP connection, 1 to 16; 0 means 1. The channel uses the smallest.
+	Window    int           // requests in flight on a TCP connection, 1 to 16, or WindowAuto; 0 means 1. Of several devices the smallest counts.
 	Probe     string        // none, tcp, read: what the standby may do; empty means none
 	// WriteMultiple writes single registers with function 16 where a device lacks function 6.
 	WriteMultiple bool
@@ -123,10 +124,10 @@ func (d *Device) check() error {
 		return fmt.Errorf("timeout %v is not between %v and %v", d.Timeout, minTimeout, maxTimeout)
 	case d.Retries < 0 || d.Retries > maxRetries:
 		return fmt.Errorf("retries %d is not between 0 and %d", d.Retries, maxRetries)
-	case d.Window < 0 || d.Window > maxWindow:
+	case d.Window < WindowAuto || d.Window > maxWindow:
 		return fmt.Errorf("window %d is not between 1 and %d", d.Window, maxWindow)
-	case d.Window > 1 && kind != kindTCP:
-		return fmt.Errorf("window %d: only Modbus TCP can have more than one request in flight", d.Window)
+	case (d.Window > 1 || d.Window == WindowAuto) && kind != kindTCP:
+		return errors.New("window: only Modbus TCP can have more than one request in flight")
 	case d.MaxGap < -1 || d.MaxGap > maxRegisterBlock:
 		return fmt.Errorf("max_gap %d is not between -1 and %d", d.MaxGap, maxRegisterBlock)
 	case d.MaxBlock < 0 || d.MaxBlock > maxRegisterBlock:

@@ -145,6 +145,9 @@ func (s *session) linkLost(err error) {
 	s.c.log.Debug("connection lost", "endpoint", s.ep.address, "err", err)
 	s.publishHeld()
 	s.endTrial(true)
+	if s.flying > 0 {
+		s.trouble()
+	}
 	for i := range s.txs {
 		t := &s.txs[i]
 		if !t.busy {

@@ -39,6 +39,7 @@ func (s *session) fill() error {
 		s.countPoll(p, j)
 		s.transmit(p.dev, p, nil, p.pdu, p.adu)
 	}
+	s.backlog = s.trial == nil && s.flying >= s.window() && s.sched.Deadline() <= s.now
 	return s.flush()
 }
 
@@ -228,6 +229,7 @@ func (s *session) timedOut(t *tx) bool {
 		t.dev.shapes = append(t.dev.shapes, shapeOf(t.pdu))
 	}
 	s.c.count(t.dev, func(n *acquisition.Counters) { n.Timeouts++ })
+	s.trouble()
 	err := fmt.Errorf("%w within %v", errNoAnswer, t.dev.timeout)
 	s.note(t.dev, err)
 	switch {

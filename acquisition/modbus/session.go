@@ -56,6 +56,7 @@ type session struct {
 	expired  [64]uint16 // transaction ids that timed out, newest last
 	nExpired int
 
+	backlog   bool // polls are due that have no room
 	held      [maxWindow]held
 	nHeld     int
 	op        *op // being executed
@@ -105,6 +106,7 @@ func newSession(c *Channel, ctx context.Context, sink acquisition.Sink) *session
 		s.settleIfDone(d)
 	}
 	s.staleAt = s.now + int64(staleEvery)
+	s.found()
 	return s
 }
 

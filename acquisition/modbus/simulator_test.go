@@ -14,6 +14,12 @@ import (
 
 // simulated runs a channel against the plant's simulated controller over the in-memory network.
 func simulated(t *testing.T, window int, framing plc.Framing, body func(*rig, *plc.Server)) {
+	t.Helper()
+	simulatedBlocks(t, window, framing, 8, body)
+}
+
+func simulatedBlocks(t *testing.T, window int, framing plc.Framing, blocks int, body func(*rig, *plc.Server)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New()
 		bank := plc.NewMemory(10000)
@@ -28,7 +34,7 @@ func simulated(t *testing.T, window int, framing plc.Framing, body func(*rig, *p
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- server.Run(ctx) }()
-		d := plainDevice("plc", 1, window, 0, 8)
+		d := plainDevice("plc", 1, window, 0, blocks)
 		if framing == plc.RTU {
 			d.Endpoints = []string{"rtuovertcp://plc:502"}
 		}

@@ -49,6 +49,9 @@ func deviceTable(v api.Device) table {
 	t.add("since", when(v.Since))
 	t.add("tags", fmt.Sprint(v.Tags))
 	t.add("blocks", fmt.Sprint(v.Blocks))
+	if v.Window > 0 {
+		t.add("window", fmt.Sprint(v.Window))
+	}
 	t.add("latency_ms", fmt.Sprintf("%.1f, at most %.1f", v.LatencyMs, v.LatencyMax))
 	t.add("start_late_ms", fmt.Sprintf("%.1f", v.StartLateMs))
 	t.add("requests", fmt.Sprint(v.Requests))

@@ -91,8 +91,9 @@ type Device struct {
 	Tags        int        `json:"tags"`
 	LatencyMs   float64    `json:"latency_ms"`
 	LatencyMax  float64    `json:"latency_max_ms"`
-	StartLateMs float64    `json:"start_late_ms"` // how long after its slot the last poll was sent
-	Blocks      int        `json:"blocks"`        // requests of a full scan
+	StartLateMs float64    `json:"start_late_ms"`    // how long after its slot the last poll was sent
+	Blocks      int        `json:"blocks"`           // requests of a full scan
+	Window      int        `json:"window,omitempty"` // requests that may be in flight
 	Requests    uint64     `json:"requests"`
 	Errors      uint64     `json:"errors"`
 	Timeouts    uint64     `json:"timeouts"`

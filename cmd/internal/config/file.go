@@ -72,7 +72,7 @@ type modbusFile struct {
 	Retries   *int          `yaml:"retries"`
 	MaxGap    *int          `yaml:"max_gap"`
 	ByteOrder string        `yaml:"byte_order"`
-	Window    int           `yaml:"window"`
+	Window    windowFile    `yaml:"window"`
 }
 
 type opcuaDeviceFile struct {
@@ -159,6 +159,13 @@ type tokenFile struct {
 type webFile struct {
 	PairKeyFile string   `yaml:"pair_key_file"`
 	Origins     []string `yaml:"origins"`
+
+	TLS      *webTLSFile `yaml:"tls" json:",omitempty"`
+	Insecure bool        `yaml:"insecure" json:",omitempty"`
+}
+
+type webTLSFile struct {
+	Dir string `yaml:"dir"`
 }
 
 type opcuaFile struct {

@@ -1,10 +1,14 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+
+	"scada/acquisition/modbus"
 )
 
 // profileFile is what devices of one kind have in common: settings of their driver, and tags, whose names are put behind
@@ -83,4 +87,20 @@ func fillZero(own, base any) {
 			to.Field(i).Set(from.Field(i))
 		}
 	}
+}
+
+// windowFile is how many requests a device may have in flight: a number, or auto.
+type windowFile int
+
+func (w *windowFile) parseText(s string) error {
+	if s == "auto" {
+		*w = modbus.WindowAuto
+		return nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 {
+		return fmt.Errorf("%q is neither a number of requests nor auto", s)
+	}
+	*w = windowFile(n)
+	return nil
 }

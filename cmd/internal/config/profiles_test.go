@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"scada/acquisition/modbus"
 	"scada/acquisition/tag"
 	"scada/cmd/internal/config"
 )
@@ -27,7 +28,7 @@ func withPumps(t *testing.T, profiles string) string {
 	text := strings.Replace(base(t), "\ndevices:\n", `
 devices:
   - {name: p1, profile: pump, modbus: {endpoints: ["tcp://127.0.0.1:5100"], unit: 1}}
-  - {name: p2, profile: pump, modbus: {endpoints: ["tcp://127.0.0.1:5101"], unit: 1, timeout: 2s}}
+  - {name: p2, profile: pump, modbus: {endpoints: ["tcp://127.0.0.1:5101"], unit: 1, timeout: 2s, window: auto}}
 `, 1)
 	if text == base(t) {
 		t.Fatal("no devices to add to")
@@ -42,7 +43,7 @@ func TestProfiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	p1, p2 := c.Devices[0].Modbus, c.Devices[1].Modbus
-	if p1.Timeout != 300*time.Millisecond || p2.Timeout != 2*time.Second || p2.ByteOrder != "CDAB" || p2.Window != 4 || len(p1.Tags) != 3 || len(p2.Tags) != 3 {
+	if p1.Timeout != 300*time.Millisecond || p2.Timeout != 2*time.Second || p2.ByteOrder != "CDAB" || p1.Window != 4 || p2.Window != modbus.WindowAuto || len(p1.Tags) != 3 || len(p2.Tags) != 3 {
 		t.Errorf("%+v\n%+v", p1, p2)
 	}
 	id, ok := c.Lookup("p2/speed")
@@ -64,6 +65,8 @@ func TestProfileErrors(t *testing.T) {
 		{"profiles:\n  pump:", "profiles:\n  pomp:", `devices[0].profile: no profile is named "pump" (known: pomp)`},
 		{"name: speed,", "name: speed, device: plc1,", `profiles.pump.tags[0]: a tag of a profile has no device`},
 		{"timeout: 300ms", `endpoints: ["tcp://127.0.0.1:5"]`, "profiles.pump: a profile has no endpoint"},
+		{"window: 4", "window: -1", `window: "-1" is neither a number of requests nor auto`},
+		{"window: 4", "window: 17", "window 17 is not between 1 and 16"},
 		{"curve: sqrt", "curve: cubic", `profiles.pump.tags[0].scale: curve "cubic" is none of linear, sqrt`},
 		{"type: bcd32", "type: bcd33", `unknown type "bcd33"`},
 		{`"hr:3"`, `"hr:3.1"`, "is a bit"},
