@@ -10,6 +10,7 @@ import (
 
 	"scada/acquisition/tag"
 	"scada/alarms"
+	"scada/alarms/vectors"
 )
 
 // soloAfter is how long a node waits for a standby before the pair counts as solo.
@@ -28,7 +29,7 @@ type world struct {
 	now    int64
 	t      *testing.T
 	file   *vectorFile
-	v      *vector
+	v      *vectors.Vector
 	opt    storyOptions
 	cfg    alarms.Config
 	names  *names
@@ -36,7 +37,7 @@ type world struct {
 	nodes  [2]*node
 	link   bool
 	lostAt int64 // since when the nodes do not hear each other
-	sent   []notification
+	sent   []vectors.Notification
 	count  int // journal records so far, for the order within one instant
 }
 
@@ -65,8 +66,8 @@ type record struct {
 	outcome []byte
 }
 
-func (f *vectorFile) story(t *testing.T, v *vector, opt storyOptions) {
-	cfg, err := f.config(v)
+func (f *vectorFile) story(t *testing.T, v *vectors.Vector, opt storyOptions) {
+	cfg, err := f.Config(v)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +90,7 @@ func (w *world) engine() *alarms.Engine {
 	return e
 }
 
-func (w *world) step(s *step) {
+func (w *world) step(s *vectors.Step) {
 	w.now = max(w.now, instant(s.T)) // a sample that comes late does not turn the clock back
 	now := w.now
 	for _, n := range w.nodes {
@@ -113,7 +114,7 @@ func (w *world) step(s *step) {
 	}
 }
 
-func (w *world) work(s *step, now int64) {
+func (w *world) work(s *vectors.Step, now int64) {
 	switch s.Do {
 	case "":
 		w.sample(s, now)
@@ -178,7 +179,7 @@ func (w *world) leader() *node {
 	return best
 }
 
-func (w *world) sample(s *step, now int64) {
+func (w *world) sample(s *vectors.Step, now int64) {
 	name := s.Tag
 	if name == "" {
 		name = w.cfg.Alarms[0].Tag
@@ -223,7 +224,7 @@ func (w *world) done(n *node, samples []tag.Update, o alarms.Outcome) {
 		ev := &o.Events[i]
 		if ev.Annunciate && !n.marked[ev.Key] {
 			n.marked[ev.Key] = true
-			w.sent = append(w.sent, notification{T: seconds(ev.Time), Node: n.name, Key: ev.NotificationKey()})
+			w.sent = append(w.sent, vectors.Notification{T: seconds(ev.Time), Node: n.name, Key: ev.NotificationKey()})
 		}
 	}
 }
@@ -327,8 +328,8 @@ func (w *world) heal(now int64) {
 	w.replicate()
 }
 
-func (w *world) reload(s *step, now int64) {
-	cfg, err := configOf(s.Alarms)
+func (w *world) reload(s *vectors.Step, now int64) {
+	cfg, err := vectors.Configure(s.Alarms)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -353,14 +354,14 @@ func (w *world) load(cfg alarms.Config, now int64) {
 	}
 }
 
-func (w *world) command(s *step, now int64) {
+func (w *world) command(s *vectors.Step, now int64) {
 	want, got := cmp.Or(s.Expect, "ok"), w.execute(s, now)
 	if got != want {
 		w.t.Errorf("t=%v %s: result %s, want %s", s.T, s.Do, got, want)
 	}
 }
 
-func (w *world) execute(s *step, now int64) string {
+func (w *world) execute(s *vectors.Step, now int64) string {
 	n := w.leader()
 	if s.Node != "" {
 		n = w.node(s.Node)
@@ -371,7 +372,7 @@ func (w *world) execute(s *step, now int64) string {
 	if n == nil || !n.alive || !n.active {
 		return string(alarms.ResultNotActive)
 	}
-	cmd := alarms.Command{Condition: cmp.Or(s.Alarm, w.v.firstAlarm(w)), Occurrence: s.Occ, By: s.By, For: span(s.For)}
+	cmd := alarms.Command{Condition: cmp.Or(s.Alarm, w.file.First(w.v).ID), Occurrence: s.Occ, By: s.By, For: span(s.For)}
 	if err := cmd.Kind.UnmarshalText([]byte(s.Do)); err != nil {
 		w.t.Fatal(err)
 	}
@@ -395,13 +396,6 @@ func (w *world) confirmation(n *node, now int64) alarms.Result {
 		return alarms.ResultOKSolo
 	}
 	return alarms.ResultUnconfirmed
-}
-
-func (v *vector) firstAlarm(w *world) string {
-	if len(v.Use) > 0 {
-		return w.file.Presets[v.Use[0]][0].ID
-	}
-	return v.Alarms[0].ID
 }
 
 // journal returns the records of a node in the order of time, within one instant as they were made.

@@ -70,7 +70,7 @@ func TestWhoComesAndGoes(t *testing.T) {
 		s.conn.NetConn().Close()
 		want("a program is lost", "client-connected script-op 10.0.0.7 page=false ; client-lost script-op 10.0.0.7 page=false connection ended")
 
-		s = enter()
+		enter()
 		time.Sleep(silence + time.Second)
 		want("one that neither reads nor answers", "client-connected script-op 10.0.0.7 page=false ; client-lost script-op 10.0.0.7 page=false did not read")
 

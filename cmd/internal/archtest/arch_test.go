@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"acquisition/modbus":    {"acquisition", "acquisition/tag", "acquisition/plan", "acquisition/schedule"}, // implements acquisition.Source
 	"acquisition/opcua":     {"acquisition", "acquisition/tag", "web/uaserver/guard"},                       // implements acquisition.Source; guard stands before the codec on both sides
 	"alarms":                {"acquisition/tag"},
+	"alarms/vectors":        {"alarms"}, // for tests: the published stories
 	"history/block":         {"acquisition/tag"},
 	"history/journal":       {"acquisition/tag", "alarms"}, // journals alarm events
 	"history":               {"acquisition/tag", "history/block"},

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +16,7 @@ import (
 
 	"scada/acquisition/tag"
 	"scada/alarms"
+	"scada/alarms/vectors"
 	"scada/cmd/internal/config"
 	"scada/history/journal"
 	"scada/redundancy/role"
@@ -29,60 +29,6 @@ import (
 // servers: real role machines, streams, committers, journals and merges, over a network in memory and in virtual time.
 // What a story calls a crash is a power loss that takes the disk with it: everything that was not replicated is gone.
 
-type storyFile struct {
-	Presets map[string][]map[string]any `yaml:"presets"`
-	Vectors []story                     `yaml:"vectors"`
-}
-
-type story struct {
-	ID     string           `yaml:"id"`
-	Kind   string           `yaml:"kind"`
-	Use    []string         `yaml:"use"`
-	Alarms []map[string]any `yaml:"alarms"`
-	Grace  *float64         `yaml:"first_scan_grace"`
-	Steps  []storyStep      `yaml:"steps"`
-	Expect struct {
-		Events []storyEvent `yaml:"events"`
-		Final  map[string]struct {
-			State string `yaml:"state"`
-			Level string `yaml:"level"`
-			Occ   uint64 `yaml:"occ"`
-		} `yaml:"final"`
-	} `yaml:"expect"`
-}
-
-type storyStep struct {
-	T      float64  `yaml:"t"`
-	V      *float64 `yaml:"v"`
-	Tag    string   `yaml:"tag"`
-	Q      string   `yaml:"q"`
-	Node   string   `yaml:"node"`
-	SOE    bool     `yaml:"soe"`
-	Do     string   `yaml:"do"`
-	Alarm  string   `yaml:"alarm"`
-	By     string   `yaml:"by"`
-	Occ    uint64   `yaml:"occ"`
-	For    float64  `yaml:"for"`
-	Expect string   `yaml:"expect"`
-}
-
-type storyEvent struct {
-	T         float64   `yaml:"t"`
-	E         string    `yaml:"e"`
-	Level     string    `yaml:"level"`
-	State     string    `yaml:"state"`
-	Ann       bool      `yaml:"ann"`
-	Occ       uint64    `yaml:"occ"`
-	Term      uint64    `yaml:"term"`
-	Onset     *float64  `yaml:"onset"`
-	NotBefore *float64  `yaml:"not_before"`
-	FirstOut  *bool     `yaml:"first_out"`
-	By        string    `yaml:"by"`
-	Also      *[]uint64 `yaml:"also"`
-	Note      string    `yaml:"note"`
-	Alarm     string    `yaml:"alarm"`
-}
-
 // otherwise names the stories a pair of whole servers tells otherwise, with the reason.
 var otherwise = map[string]string{
 	"command-without-link": "a standby that hears nothing takes over by itself: it does not stay a standby beside a lost link",
@@ -94,12 +40,8 @@ func TestPairVectorsOnTwoServers(t *testing.T) {
 		paths = []string{other}
 	}
 	for _, path := range paths {
-		b, err := os.ReadFile(path)
+		f, err := vectors.Load(path)
 		if err != nil {
-			t.Fatal(err)
-		}
-		var f storyFile
-		if err := yaml.Unmarshal(b, &f); err != nil {
 			t.Fatal(err)
 		}
 		played := 0
@@ -112,10 +54,8 @@ func TestPairVectorsOnTwoServers(t *testing.T) {
 				if why := otherwise[v.ID]; why != "" {
 					t.Skip(why)
 				}
-				for _, preset := range v.Use {
-					v.Alarms = append(slices.Clone(f.Presets[preset]), v.Alarms...)
-				}
-				synctest.Test(t, func(t *testing.T) { play(t, v) })
+				v.Alarms = f.Alarms(&v)
+				synctest.Test(t, func(t *testing.T) { play(t, &story{v}) })
 			})
 		}
 		if played == 0 {
@@ -124,10 +64,13 @@ func TestPairVectorsOnTwoServers(t *testing.T) {
 	}
 }
 
+// story is a vector with all its alarms.
+type story struct{ vectors.Vector }
+
 // stage is the world of one story.
 type stage struct {
 	*world
-	v         story
+	v         *story
 	dir       string
 	base      time.Time // the story's 0
 	slack     time.Duration
@@ -140,11 +83,11 @@ type stage struct {
 }
 
 type storyCommand struct {
-	step storyStep
+	step vectors.Step
 	got  chan string
 }
 
-func play(t *testing.T, v story) {
+func play(t *testing.T, v *story) {
 	s := newStage(t, v)
 	for i, step := range v.Steps {
 		time.Sleep(time.Until(s.at(step.T)))
@@ -175,7 +118,7 @@ func (s *stage) end() {
 	}
 }
 
-func newStage(t *testing.T, v story) *stage {
+func newStage(t *testing.T, v *story) *stage {
 	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "plant.yaml")
@@ -207,21 +150,21 @@ func newStage(t *testing.T, v story) *stage {
 }
 
 // patience is how long a standby waits before it takes over: what passes in the story.
-func (v story) patience() time.Duration {
+func (v *story) patience() time.Duration {
 	began := -1.0
 	for _, step := range v.Steps {
 		switch {
 		case (step.Do == "crash" || step.Do == "link_down") && began < 0:
 			began = step.T
 		case step.Do == "takeover" && began >= 0:
-			return spanOf(step.T - began)
+			return vectors.Span(step.T - began)
 		}
 	}
 	return 2 * time.Second
 }
 
 // startsBad reports whether the first sample of a tag is bad.
-func (v story) startsBad() bool {
+func (v *story) startsBad() bool {
 	seen := map[string]bool{}
 	for _, step := range v.Steps {
 		if step.Do == "" && !seen[step.Tag] && step.Q == "bad" {
@@ -233,12 +176,12 @@ func (v story) startsBad() bool {
 }
 
 // storyPlant is a plant of two nodes with the alarms of a story and the tags they use.
-func storyPlant(t *testing.T, v story) string {
+func storyPlant(t *testing.T, v *story) string {
 	t.Helper()
 	tags := map[string]bool{}
 	for _, a := range v.Alarms {
-		for _, field := range []string{"tag", "setpoint", "target", "suppress_when_tag"} {
-			if name, ok := a[field].(string); ok {
+		for _, name := range []string{a.Tag, a.Setpoint, a.Target, a.SuppressTag} {
+			if name != "" {
 				tags[name] = true
 			}
 		}
@@ -272,9 +215,7 @@ tags:
 	return b.String()
 }
 
-func spanOf(t float64) time.Duration { return time.Duration(math.Round(t*1e6)) * time.Microsecond }
-
-func (s *stage) at(t float64) time.Time { return s.base.Add(spanOf(t)) }
+func (s *stage) at(t float64) time.Time { return s.base.Add(vectors.Span(t)) }
 
 // begin starts a node. The sources repeat what is bad; here the story says when.
 func (s *stage) begin(name string) {
@@ -286,7 +227,7 @@ func (s *stage) begin(name string) {
 	a.mu.Unlock()
 }
 
-func (s *stage) step(step storyStep) {
+func (s *stage) step(step vectors.Step) {
 	step.Node = strings.ToLower(step.Node)
 	switch step.Do {
 	case "":
@@ -339,10 +280,10 @@ func (s *stage) takeOver(name string) {
 	s.epochs[s.node[name].pair.Status().Areas[0].Epoch] = s.term
 }
 
-func (s *stage) sample(step storyStep) {
+func (s *stage) sample(step vectors.Step) {
 	name := step.Tag
 	if name == "" {
-		name, _ = s.v.Alarms[0]["tag"].(string)
+		name = s.v.Alarms[0].Tag
 	}
 	id, ok := s.cfg.Lookup(name)
 	if !ok {
@@ -366,7 +307,7 @@ func (s *stage) sample(step storyStep) {
 }
 
 // command gives a command like a client: it may take its time. One the story calls unconfirmed is not waited for.
-func (s *stage) command(step storyStep) {
+func (s *stage) command(step vectors.Step) {
 	name := cmp.Or(step.Node, s.leader())
 	srv := s.node[name]
 	cmd := api.AlarmCommand{Command: step.Do, Alarms: []api.AlarmRef{{ID: cmp.Or(step.Alarm, s.firstCondition()), Occurrence: step.Occ}}, ForS: int64(step.For)}
@@ -392,10 +333,7 @@ func (s *stage) command(step storyStep) {
 	}()
 }
 
-func (s *stage) firstCondition() string {
-	id, _ := s.v.Alarms[0]["id"].(string)
-	return id
-}
+func (s *stage) firstCondition() string { return s.v.Alarms[0].ID }
 
 // leader is the active node with the highest epoch.
 func (s *stage) leader() string {
@@ -445,29 +383,29 @@ func (s *stage) check() {
 		s.t.Fatal("no node is active at the end")
 	}
 	got := s.recorded(name)
-	left := slices.Clone(got)
+	f, left := s.frame(), slices.Clone(got)
 	for _, want := range s.v.Expect.Events {
-		at := slices.IndexFunc(left, func(ev alarms.Event) bool { return s.differs(want, &ev) == "" })
+		at := slices.IndexFunc(left, func(ev alarms.Event) bool { return f.Differs(&want, &ev) == "" })
 		if at < 0 {
-			s.t.Errorf("missing %+v", want)
+			s.t.Errorf("missing %s", want.Tell())
 			continue
 		}
 		left = slices.Delete(left, at, at+1)
 	}
 	for _, ev := range left {
-		s.t.Errorf("not in the story: %s", s.tell(&ev))
+		s.t.Errorf("not in the story: %s", f.Tell(&ev))
 	}
 	if s.t.Failed() {
 		for i := range got {
-			s.t.Log(s.tell(&got[i]))
+			s.t.Log(f.Tell(&got[i]))
 			for _, want := range s.v.Expect.Events {
-				s.t.Logf("   beside %s at %v: %s", want.E, want.T, s.differs(want, &got[i]))
+				s.t.Logf("   beside %s at %v: %s", want.E, want.T, f.Differs(&want, &got[i]))
 			}
 		}
 	}
 	for id, want := range s.v.Expect.Final {
 		c := s.node[name].areas["main"].conditions(alarms.Filter{Condition: id})
-		if len(c) != 1 || c[0].State.String() != want.State || c[0].Level.String() != want.Level || want.Occ != 0 && c[0].Occurrence != want.Occ {
+		if len(c) != 1 || c[0].State.String() != want.State || c[0].Level.String() != want.Level || want.Occ != nil && c[0].Occurrence != *want.Occ {
 			s.t.Errorf("in the end %+v, want %+v", c, want)
 		}
 	}
@@ -476,57 +414,16 @@ func (s *stage) check() {
 	}
 }
 
-// tell is an event in the words of the story.
-func (s *stage) tell(ev *alarms.Event) string {
-	return fmt.Sprintf("t=%v %s %s level=%s state=%s ann=%v occ=%d term=%d onset=%s not_before=%s by=%s note=%s also=%v", time.Unix(0, ev.Time).Sub(s.base).Seconds(), ev.Kind,
-		ev.Condition, ev.Level, ev.State, ev.Annunciate, ev.Occurrence, s.epochs[ev.Term], s.since(ev.Onset), s.since(ev.NotBefore), ev.By, ev.Note, ev.Also)
-}
-
-func (s *stage) since(t int64) string {
-	if t == 0 {
-		return "absent"
-	}
-	return fmt.Sprint(time.Unix(0, t).Sub(s.base).Seconds())
-}
-
-func (s *stage) differs(want storyEvent, ev *alarms.Event) string {
-	var d []string
-	field := func(name string, given bool, got, want any) {
-		if given && got != want {
-			d = append(d, fmt.Sprintf("%s %v, want %v", name, got, want))
+// frame is how two servers tell a story: roles change within a heartbeat or two of the story's moment, and a merge takes
+// its time; all else is exact.
+func (s *stage) frame() *vectors.Frame {
+	return &vectors.Frame{Begin: s.base, First: s.firstCondition(), Terms: s.epochs, Slack: func(ev *alarms.Event) time.Duration {
+		switch {
+		case ev.Kind == alarms.KindMerge || ev.Note == alarms.NoteMerged:
+			return s.healedFor + s.slack
+		case ev.By != "" || ev.Kind == alarms.KindAck || ev.Kind == alarms.KindRealarm:
+			return s.slack
 		}
-	}
-	// Roles change within a heartbeat or two of the story's moment, and a merge takes its time; all else is exact.
-	slack := time.Duration(0)
-	switch {
-	case ev.Kind == alarms.KindMerge || ev.Note == alarms.NoteMerged:
-		slack = s.healedFor + s.slack
-	case ev.By == alarms.System || ev.By != "" || ev.Kind == alarms.KindAck || ev.Kind == alarms.KindRealarm:
-		slack = s.slack
-	}
-	off := time.Unix(0, ev.Time).Sub(s.at(want.T)).Abs()
-	field("t", off > slack, fmt.Sprint(time.Unix(0, ev.Time).Sub(s.base).Seconds()), fmt.Sprint(want.T))
-	field("e", true, ev.Kind.String(), want.E)
-	field("alarm", true, ev.Condition, cmp.Or(want.Alarm, s.firstCondition()))
-	field("level", want.Level != "" || want.E == "RAISE" || want.E == "LEVEL", ev.Level.String(), want.Level)
-	field("state", want.State != "", ev.State.String(), want.State)
-	field("ann", true, ev.Annunciate, want.Ann)
-	field("occ", want.Occ != 0, ev.Occurrence, want.Occ)
-	field("term", want.Term != 0, s.epochs[ev.Term], want.Term)
-	field("onset", true, s.since(ev.Onset), storyTime(want.Onset))
-	field("not_before", true, s.since(ev.NotBefore), storyTime(want.NotBefore))
-	field("first_out", want.FirstOut != nil, ev.FirstOut, want.FirstOut != nil && *want.FirstOut)
-	field("by", want.By != "", ev.By, want.By)
-	if want.Also != nil {
-		field("also", true, fmt.Sprint(ev.Also), fmt.Sprint(*want.Also))
-	}
-	field("note", want.Note != "", ev.Note, want.Note)
-	return strings.Join(d, "; ")
-}
-
-func storyTime(t *float64) string {
-	if t == nil {
-		return "absent"
-	}
-	return fmt.Sprint(*t)
+		return 0
+	}}
 }
