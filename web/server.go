@@ -137,7 +137,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	srv := &http.Server{
-		Handler: s.handler, TLSConfig: s.cfg.TLS, MaxHeaderBytes: maxHeader,
+		Handler: s.handler, TLSConfig: s.cfg.TLS, Protocols: onlyHTTP1(), MaxHeaderBytes: maxHeader,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return context.WithValue(ctx, baseKey{}, ctx) },
@@ -167,6 +167,13 @@ func (s *Server) Run(ctx context.Context) error {
 		err = e
 	}
 	return err
+}
+
+// onlyHTTP1 leaves HTTP/2 out: its streams have limits of their own, and the socket needs HTTP/1.1 anyway.
+func onlyHTTP1() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	return p
 }
 
 func (s *Server) serve(srv *http.Server) error {

@@ -63,8 +63,8 @@ func (a *app) certCommand() *cobra.Command {
 		}
 		return a.addCertificate(at, args[0])
 	}}
-	g := group("cert", "Who may connect to the OPC UA server of a node; on the machine of the node", list,
-		move("trust", "Trust a rejected certificate", "rejected", "trusted"), move("reject", "Trust a certificate no longer", "trusted", "rejected"), add)
+	g := group("cert", "Certificates: whom the OPC UA server of a node trusts, and those of the web servers; works on files", list,
+		move("trust", "Trust a rejected certificate", "rejected", "trusted"), move("reject", "Trust a certificate no longer", "trusted", "rejected"), add, a.caCommand(), a.issueCommand())
 	g.PersistentFlags().StringVar(&pki, "pki", "", "directory of the node's certificates: pki below its data")
 	g.PersistentFlags().BoolVar(&users, "users", false, "certificates of users instead of applications")
 	return g

@@ -3,8 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -117,6 +119,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.token, "token", "", "bearer token (SCADACTL_TOKEN)")
 	f.StringVar(&a.credentials, "credentials", "", "file of mode 0600 with SCADACTL_SERVER=… and SCADACTL_TOKEN=… (SCADACTL_CREDENTIALS; default "+credentialsHint+")")
 	f.StringVar(&a.ca, "ca", "", "PEM file of the authority the servers' certificates are from (SCADACTL_CA)")
+	f.StringVar(&a.fingerprint, "fingerprint", "", "trust only servers whose certificate has this SHA-256; several with commas (SCADACTL_FINGERPRINT)")
 	f.StringVarP(&a.format, "output", "o", "table", "table, json or csv")
 	f.DurationVar(&a.timeout, "timeout", defaultTimeout, "time for the whole command")
 	root.AddCommand(a.roleCommand(), a.tagCommand(), a.alarmCommand(), a.journalCommand(), a.historyCommand(), a.backupCommand(),
@@ -193,7 +196,8 @@ func (a *app) client() (*api.Client, error) {
 	}
 	servers := first(a.server, a.getenv("SCADACTL_SERVER"), file["SCADACTL_SERVER"], defaultServers)
 	token := first(a.token, a.getenv("SCADACTL_TOKEN"), file["SCADACTL_TOKEN"])
-	transport, err := newTransport(first(a.ca, a.getenv("SCADACTL_CA"), file["SCADACTL_CA"]))
+	transport, err := newTransport(first(a.ca, a.getenv("SCADACTL_CA"), file["SCADACTL_CA"]),
+		first(a.fingerprint, a.getenv("SCADACTL_FINGERPRINT"), file["SCADACTL_FINGERPRINT"]))
 	if err != nil {
 		return nil, err
 	}
@@ -204,8 +208,19 @@ func (a *app) client() (*api.Client, error) {
 	return c, nil
 }
 
-func newTransport(ca string) (*http.Transport, error) {
+// newTransport trusts the authorities of the system, or those of a file, or nothing but the certificates with the
+// fingerprints given.
+func newTransport(ca, fingerprints string) (*http.Transport, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	if fingerprints != "" {
+		check, err := pinned(fingerprints)
+		if err != nil {
+			return nil, err
+		}
+		// Not who signed it counts but which it is: VerifyConnection compares it in every handshake, resumed ones too.
+		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true, VerifyConnection: check, MinVersion: tls.VersionTLS12}
+		return t, nil
+	}
 	if ca == "" {
 		return t, nil
 	}
@@ -219,6 +234,28 @@ func newTransport(ca string) (*http.Transport, error) {
 	}
 	t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	return t, nil
+}
+
+// pinned accepts the certificates whose SHA-256 is in the list.
+func pinned(fingerprints string) (func(tls.ConnectionState) error, error) {
+	want := map[string]bool{}
+	for _, f := range strings.Split(fingerprints, ",") {
+		f = strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(f))
+		if b, err := hex.DecodeString(f); err != nil || len(b) != sha256.Size {
+			return nil, usage("--fingerprint %s: want the SHA-256 of a certificate in 64 hexadecimal digits", f)
+		}
+		want[f] = true
+	}
+	return func(state tls.ConnectionState) error {
+		if len(state.PeerCertificates) == 0 {
+			return errors.New("the server has shown no certificate")
+		}
+		sum := sha256.Sum256(state.PeerCertificates[0].Raw)
+		if got := hex.EncodeToString(sum[:]); !want[got] {
+			return fmt.Errorf("the server's certificate has the fingerprint %s, which is not one that is trusted", got)
+		}
+		return nil
+	}, nil
 }
 
 const (

@@ -82,6 +82,14 @@ func (c *Config) LinkDir(node string) string {
 	return filepath.Join(c.Nodes[node].Data, c.Redundancy.TLS.Dir)
 }
 
+// WebDir is the folder of a node's web certificate; "" when the web is not secured.
+func (c *Config) WebDir(node string) string {
+	if c.Web.TLSDir == "" {
+		return ""
+	}
+	return filepath.Join(c.Nodes[node].Data, c.Web.TLSDir)
+}
+
 // Area is a set of devices that changes server as one.
 type Area struct {
 	Name      string
@@ -138,6 +146,7 @@ type Token struct {
 type Web struct {
 	PairKey []byte // signs tickets for the other node; at least 32 bytes
 	Origins []string
+	TLSDir  string // of a node's web certificate, inside its data folder; "" for plain HTTP
 }
 
 // OPCUA is how OPC UA clients may connect.

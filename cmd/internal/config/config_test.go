@@ -211,6 +211,12 @@ func TestEveryMessage(t *testing.T) {
 		{"20GiB", "20 bushels", `history.max_disk: "20 bushels" is not a size (20GiB, 512MiB)`},
 		{"history: {raw", "users: [{name: x, role: king, password_hash: secret}]\nhistory: {raw", `users[0].role: "king" is none of viewer, operator, engineer, admin`},
 		{"history: {raw", "tag_files: [none/*.csv]\nhistory: {raw", `tag_files[0]: no file matches "none/*.csv"`},
+		{"history: {raw", "users: [{name: x, role: viewer, password_hash: \"$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$AAAA\", areas: {south: admin}}]\nhistory: {raw", `users[0].areas.south: there is no area "south"`},
+		{"history: {raw", "tokens: [{name: x, role: viewer, hash: \"ab\", areas: {main: king}}]\nhistory: {raw", `tokens[0].areas.main: "king" is none of viewer, operator, engineer, admin`},
+		{`http: "127.0.0.1:8081"`, `http: "10.0.0.1:8081"`, `nodes.a.http: 10.0.0.1:8081 is not a loopback address: passwords would travel in the clear`},
+		{`http: "127.0.0.1:8081"`, `http: ":8081"`, `nodes.a.http: :8081 is not a loopback address`},
+		{"history: {raw", "web: {tls: {dir: ../keys}}\nhistory: {raw", `web.tls.dir: a folder inside the node's data folder is required`},
+		{"history: {raw", "web: {tls: {dir: pki/web}, insecure: true}\nhistory: {raw", `web.insecure: tls and insecure contradict each other`},
 		{"history: {raw", "web: {pair_key_file: missing.key}\nhistory: {raw", `web.pair_key_file: `},
 	} {
 		text := base(t)

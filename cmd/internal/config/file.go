@@ -162,6 +162,13 @@ type webFile struct {
 
 	TLS      *webTLSFile `yaml:"tls" json:",omitempty"`
 	Insecure bool        `yaml:"insecure" json:",omitempty"`
+
+	TLS      *webTLSFile `yaml:"tls" json:",omitempty"`
+	Insecure bool        `yaml:"insecure" json:",omitempty"`
+}
+
+type webTLSFile struct {
+	Dir string `yaml:"dir"`
 }
 
 type webTLSFile struct {

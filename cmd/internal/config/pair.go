@@ -236,6 +236,7 @@ func (b *builder) people() {
 	}
 	b.config.Web.Origins = b.file.Web.Origins
 	b.pairKey()
+	b.webSecurity()
 	b.config.OPCUA = OPCUA{AllowNone: b.file.OPCUA.AllowNone, Anonymous: b.file.OPCUA.Anonymous == "read", Hosts: b.file.OPCUA.Hosts, Hot: b.file.OPCUA.Redundancy == "hot"}
 	if !oneOf(b.file.OPCUA.Redundancy, "", "warm", "hot") {
 		b.failf("opcua.redundancy", "%q is none of warm, hot", b.file.OPCUA.Redundancy)
@@ -267,6 +268,28 @@ func (b *builder) areaRoles(path string, areas map[string]string) {
 		}
 		if role := areas[area]; !oneOf(role, "viewer", "operator", "engineer", "admin") {
 			b.failf(at, "%q is none of viewer, operator, engineer, admin", role)
+		}
+	}
+}
+
+// webSecurity refuses plain HTTP where others can read it, unless the file says that this is meant.
+func (b *builder) webSecurity() {
+	if t := b.file.Web.TLS; t != nil {
+		switch {
+		case t.Dir == "" || !filepath.IsLocal(t.Dir):
+			b.failf("web.tls.dir", "a folder inside the node's data folder is required (pki/web)")
+		case b.file.Web.Insecure:
+			b.failf("web.insecure", "tls and insecure contradict each other")
+		}
+		b.config.Web.TLSDir = t.Dir
+		return
+	}
+	if b.file.Web.Insecure {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.file.Nodes)) {
+		if address := b.file.Nodes[name].HTTP; !loopback(address) {
+			b.failf("nodes."+name+".http", "%s is not a loopback address: passwords would travel in the clear (web: {tls: {dir: pki/web}}, then scadactl cert issue; or web: {insecure: true})", address)
 		}
 	}
 }

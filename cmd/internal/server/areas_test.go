@@ -17,6 +17,7 @@ project: bubble
 nodes:
   a: {links: {lan: "127.0.1.1:7401", ded: "127.0.2.1:7401"}, http: "10.0.0.1:80", data: a}
   b: {links: {lan: "127.0.1.2:7401", ded: "127.0.2.2:7401"}, http: "10.0.0.2:80", data: b}
+web: {insecure: true}
 redundancy: {hold_off: 3s}
 areas: [{name: north, primary: a}, {name: south, primary: b}]
 devices:

@@ -81,6 +81,9 @@ func (s *Server) assess() *redundancy.Health {
 	for _, why := range s.proofs.faults() {
 		fault(weightTampered, "%s", why)
 	}
+	for _, why := range s.webProblems() {
+		fault(weightCertificate, "%s", why)
+	}
 	for _, why := range s.linkProblems() {
 		fault(weightCertificate, "%s", why)
 	}

@@ -392,6 +392,6 @@ func (r *roster) firstAdmin(notice io.Writer) {
 		r.s.log.Error("The first administrator could not be stored", "error", err)
 	}
 	r.s.areas[r.s.areaNames[0]].record(r.s.newEntry(journal.ClassConfig, "first administrator", "", name, "", "the plant had none; a one-time password was written to standard error"))
-	fmt.Fprintf(notice, "\nThis plant has no administrator yet. Log in at http://%s as\n\n    user      %s\n    password  %s\n\n"+
-		"and choose another password: nothing else is allowed with this one, and it is not shown again.\n\n", r.s.cfg.Nodes[r.s.nodeName].HTTP, name, password)
+	fmt.Fprintf(notice, "\nThis plant has no administrator yet. Log in at %s as\n\n    user      %s\n    password  %s\n\n"+
+		"and choose another password: nothing else is allowed with this one, and it is not shown again.\n\n", r.s.origins()[0], name, password)
 }

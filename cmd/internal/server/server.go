@@ -83,6 +83,8 @@ type Server struct {
 	switches    *switches
 	people      *roster
 	proofs      *proofs
+	webKeys     *web.Keys // nil: plain HTTP
+	webTrouble  atomic.Pointer[[]string]
 	level       *logLevel
 	logTail     *LogTail
 	dial        doctor.Dial // nil: the real network
@@ -403,6 +405,9 @@ func (s *Server) buildWeb(opts Options, node config.Node) error {
 	}
 	var err error
 	cfg.People, cfg.VerifyJournal = s.people, s.proofs.verify
+	if err := s.secureWeb(&cfg); err != nil {
+		return err
+	}
 	if cfg.Users, cfg.Tokens, err = s.people.accounts(); err != nil {
 		return err
 	}
@@ -418,8 +423,12 @@ func (s *Server) origins() []string {
 	if len(s.cfg.Web.Origins) > 0 {
 		return s.cfg.Web.Origins
 	}
-	own := "http://" + s.cfg.Nodes[s.nodeName].HTTP
-	return []string{own, "http://" + s.cfg.Nodes[s.cfg.Peer(s.nodeName)].HTTP}
+	scheme := "http://"
+	if s.cfg.Web.TLSDir != "" {
+		scheme = "https://"
+	}
+	own := scheme + s.cfg.Nodes[s.nodeName].HTTP
+	return []string{own, scheme + s.cfg.Nodes[s.cfg.Peer(s.nodeName)].HTTP}
 }
 
 // start spawns the tasks. The last one spawned is the first to stop: clients go before the pair, the pair before what
@@ -447,6 +456,7 @@ func (s *Server) start(opts Options, node config.Node) error {
 	s.spawn("records of switches", s.switches.run)
 	s.spawn("users", s.people.run(opts.Notice))
 	s.spawn("heads of the journals", s.proofs.run)
+	s.spawn("web certificate", s.watchWebKeys)
 	s.keepLink(opts.Dial)
 	s.spawn("pair", s.pair.Run)
 	if node.OPCUA != "" {

@@ -195,6 +195,7 @@ func storyPlant(t *testing.T, v *story) string {
 nodes:
   a: {links: {lan: "127.0.1.1:7401", ded: "127.0.2.1:7401"}, http: "10.0.0.1:80", data: a}
   b: {links: {lan: "127.0.1.2:7401", ded: "127.0.2.2:7401"}, http: "10.0.0.2:80", data: b}
+web: {insecure: true}
 redundancy: {failback: never}
 areas: [{name: main, primary: a}]
 devices: [{name: plc, driver: modbus, modbus: {endpoints: ["tcp://10.0.3.3:502"], unit: 1}}]
