@@ -39,7 +39,7 @@ func (s *Store) keepLoop() {
 // keepOnce does what is due and returns when to come again.
 func (s *Store) keepOnce(early bool) time.Duration {
 	s.writing <- struct{}{}
-	err := s.flush(early)
+	err := errors.Join(s.flush(early), s.watchFiles())
 	s.unlock()
 	kept := s.retain()
 	signal(s.sealing)

@@ -62,7 +62,7 @@ func openMeta(path string) (*meta, error) {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
 	err = m.update(func(tx *bbolt.Tx) error {
-		for _, b := range [][]byte{bucketTags, bucketAreas, bucketGaps, bucketState} {
+		for _, b := range [][]byte{bucketTags, bucketAreas, bucketGaps, bucketState, bucketDays} {
 			if _, err := tx.CreateBucketIfNotExists(b); err != nil {
 				return err
 			}
@@ -91,6 +91,7 @@ func (m *meta) update(f func(tx *bbolt.Tx) error) error {
 func (m *meta) load(s *Store) error {
 	err := guarded(m.path, func() error {
 		return m.db.View(func(tx *bbolt.Tx) error {
+			s.noted = loadDays(tx)
 			if v := tx.Bucket(bucketState).Get(keyPosition); len(v) == 8 {
 				s.pos = binary.BigEndian.Uint64(v)
 			}

@@ -20,6 +20,7 @@ type Store struct {
 	meta  *meta
 	days  *days
 	rolls *rollups
+	noted map[int64]bool // the days there should be files of, and whether sealed ones; under the writing lock
 
 	quitKeep, kept        chan struct{} // end and ended, of the goroutine that closes windows
 	quitCommit, committed chan struct{} // and of the one that writes the journal

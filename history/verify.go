@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"slices"
 	"time"
 
@@ -196,7 +197,7 @@ type fullError string
 func (e fullError) Error() string { return "recording has stopped: " + string(e) }
 
 func (s *Store) drop(n int64, why string) error {
-	if err := s.days.remove(n); err != nil {
+	if err := errors.Join(s.dropNote(n), s.days.remove(n)); err != nil {
 		return err
 	}
 	s.o.Logger.Info("a day of history was removed", "day", dayTime(n).Format(time.DateOnly), "reason", why)
