@@ -55,8 +55,20 @@ func (s *Server) historyQuery(c *call) (api.HistoryQuery, error) {
 			return q, api.NewProblem(api.CodeBadRequest, "step=%s: want a duration from 1ms", text)
 		}
 	}
+	if q.Zone = c.query("zone"); q.Zone != "" {
+		if _, err := time.LoadLocation(q.Zone); err != nil || len(q.Zone) > maxZone {
+			return q, api.NewProblem(api.CodeBadRequest, "zone=%.64s: no such time zone", q.Zone)
+		}
+	}
 	return q, checkForm(q)
 }
+
+// maxZone is the longest name of a time zone in bytes, maxZoneDays how many days of one an aggregate covers.
+const (
+	maxZone     = 64
+	maxZoneDays = 3700
+	aDay        = 24 * time.Hour
+)
 
 // checkForm sees to it that the parameters ask for one thing.
 func checkForm(q api.HistoryQuery) error {
@@ -65,6 +77,10 @@ func checkForm(q api.HistoryQuery) error {
 		return api.NewProblem(api.CodeBadRequest, "aggregate and points exclude each other")
 	case q.Step != 0 && q.Aggregate == "":
 		return api.NewProblem(api.CodeBadRequest, "step needs an aggregate")
+	case q.Zone != "" && (q.Step < aDay || q.Step%aDay != 0):
+		return api.NewProblem(api.CodeBadRequest, "zone needs an aggregate with a step of whole days: 24h, 168h")
+	case q.Zone != "" && q.To.Sub(q.From) > maxZoneDays*aDay:
+		return api.NewProblem(api.CodeBadRequest, "more than %d days", maxZoneDays)
 	case q.Cursor != "" && (q.Aggregate != "" || q.Points != 0):
 		return api.NewProblem(api.CodeBadRequest, "cursor is for raw samples")
 	case q.Aggregate != "" && q.Step != 0 && q.To.Sub(q.From)/q.Step > maxIntervals:

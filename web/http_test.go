@@ -297,6 +297,8 @@ func TestHistoryQuery(t *testing.T) {
 	bubble(t, f, func(r *rig) {
 		for query, want := range map[string]int{
 			"tag=a/x&from=-1h": 200, "tag=a/x&from=1999-12-31T00:00:00%2B08:00&aggregate=Average&step=1m": 200, "tag=a/x&points=100": 200,
+			"tag=a/x&aggregate=Count&step=48h&zone=Europe/Berlin": 200, "tag=a/x&aggregate=Count&step=25h&zone=Europe/Berlin": 400, "tag=a/x&zone=Europe/Berlin": 400,
+			"tag=a/x&aggregate=Count&step=24h&zone=Atlantis": 400, "tag=a/x&aggregate=Count&step=24h&zone=UTC&from=-90000h": 400,
 			"": 400, "tag=none": 404, "tag=a/x&from=yesterday": 400, "tag=a/x&from=now": 400, "tag=a/x&points=5&aggregate=Average": 400, "tag=a/x&step=1s": 400,
 			"tag=a/x&aggregate=Average&step=0s": 400, "tag=a/x&aggregate=Average&from=-24h&step=1ms": 400, "tag=a/x&points=10001": 400,
 		} {

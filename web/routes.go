@@ -150,7 +150,7 @@ func alarmRoutes() []route {
 func recordRoutes() []route {
 	journal := []param{{"kind", ""}, {"category", "alarm, operation, login, workstation or application"}, {"area", ""}, {"source", "condition, tag, device or user"}, {"user", ""}, {"text", "part of the message"}}
 	history := []param{{"tag", "name; up to 64 of them"}, {"aggregate", "OPC UA name such as Average"}, {"step", "interval of the aggregate: 1m"},
-		{"points", "about so many samples a tag, extremes kept"}}
+		{"zone", "time zone such as Europe/Berlin, with a step of whole days: days of that zone"}, {"points", "about so many samples a tag, extremes kept"}}
 	return []route{
 		{method: "GET", pattern: base + "/journal", permission: View, handle: (*Server).getJournal, answer: typeOf[api.Journal](),
 			params: join(journal, spanParams, pageParams), summary: "Alarms, operators' actions and events, newest first"},

@@ -109,6 +109,7 @@ func (a *app) historyQuery() *cobra.Command {
 	f.StringVar(&to, "to", "now", "end")
 	f.StringVar(&q.Aggregate, "aggregate", "", "OPC UA name: Average, Minimum, Maximum, Count…")
 	f.DurationVar(&q.Step, "step", 0, "interval of the aggregate")
+	f.StringVar(&q.Zone, "zone", "", "with a --step of whole days: days of this time zone (Europe/Berlin), some of 23 or 25 hours")
 	f.IntVar(&q.Points, "points", 0, "reduce to about so many, extremes kept")
 	f.IntVar(&q.Limit, "limit", 0, "raw samples of a tag")
 	return cmd

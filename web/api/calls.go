@@ -138,7 +138,7 @@ func (c *Client) History(ctx context.Context, q HistoryQuery) (History, error) {
 	if q.Step != 0 {
 		step = q.Step.String()
 	}
-	v := values("from", stamp(q.From), "to", stamp(q.To), "aggregate", q.Aggregate, "step", step, "points", count(q.Points),
+	v := values("from", stamp(q.From), "to", stamp(q.To), "aggregate", q.Aggregate, "step", step, "zone", q.Zone, "points", count(q.Points),
 		"limit", count(q.Limit), "cursor", q.Cursor)
 	v["tag"] = q.Tags
 	return out, c.get(ctx, "/history", v, &out)

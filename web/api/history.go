@@ -9,6 +9,7 @@ type HistoryQuery struct {
 	From, To  time.Time
 	Aggregate string        // OPC UA name: Average, TimeAverage, Minimum, Maximum, Count, …
 	Step      time.Duration // interval of an aggregate
+	Zone      string        // with it a step of whole days is of days of this time zone, as Europe/Berlin: some have 23 or 25 hours
 	Points    int           // about so many samples per tag, extremes kept
 	Limit     int           // samples per tag in a raw answer
 	Cursor    string

@@ -109,6 +109,9 @@ func (b backend) aggregate(ctx context.Context, q api.HistoryQuery, name string)
 	if err != nil {
 		return nil, api.NewProblem(api.CodeBadRequest, "%s", err)
 	}
+	if q.Zone != "" {
+		return b.aggregateDays(ctx, q, name, kind)
+	}
 	return b.store.Aggregate(ctx, name, q.From.UnixNano(), q.To.UnixNano(), q.Step, kind)
 }
 
