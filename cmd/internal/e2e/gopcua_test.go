@@ -17,10 +17,14 @@ import (
 	"scada/web/uaserver"
 )
 
-const uaPatience = 30 * time.Second // one request, on a machine that does other things as well
+const (
+	uaPatience = 30 * time.Second // one request, on a machine that does other things as well
+	uaItems    = 1000
+	uaKeyLife  = 2 * time.Second // of the keys of a channel; the library renews them after three quarters
+)
 
-// TestGopcuaClient has the client of another project read, write, log in, read the past, acknowledge an alarm and compare
-// ServiceLevels, with and without security.
+// TestGopcuaClient has the client of another project read, write, log in, read the past, take 1,000 items for five seconds
+// and through three renewals of its keys, acknowledge an alarm and compare ServiceLevels, with and without security.
 func TestGopcuaClient(t *testing.T) {
 	r := newRig(t, nil)
 	r.start()
@@ -43,6 +47,12 @@ func TestGopcuaClient(t *testing.T) {
 			c := g.connect(r.ports.UAA, r.who.Operator)
 			g.values(c)
 			g.past(c)
+			g.events(c)
+			g.thousand(c, 5*time.Second)
+			if policy != ua.SecurityPolicyURINone {
+				// The server ends a connection whose keys grow old, so one that lasts has renewed them.
+				g.thousand(g.connect(r.ports.UAA, r.who.Operator, opcua.Lifetime(uaKeyLife)), 4*uaKeyLife)
+			}
 			if _, err := g.try(r.ports.UAA, "wrong"); !isStatus(err, ua.StatusBadUserAccessDenied) {
 				t.Errorf("a wrong password: %v", err)
 			}
@@ -78,16 +88,16 @@ func (g gopcua) limited() context.Context {
 	return ctx
 }
 
-func (g gopcua) connect(port int, password string) *opcua.Client {
+func (g gopcua) connect(port int, password string, more ...opcua.Option) *opcua.Client {
 	g.t.Helper()
-	c, err := g.try(port, password)
+	c, err := g.try(port, password, more...)
 	if err != nil {
 		g.t.Fatalf("connect: %v", err)
 	}
 	return c
 }
 
-func (g gopcua) try(port int, password string) (*opcua.Client, error) {
+func (g gopcua) try(port int, password string, more ...opcua.Option) (*opcua.Client, error) {
 	url := fmt.Sprintf("opc.tcp://127.0.0.1:%d", port)
 	endpoints, err := opcua.GetEndpoints(g.limited(), url)
 	if err != nil {
@@ -101,7 +111,7 @@ func (g gopcua) try(port int, password string) (*opcua.Client, error) {
 		if g.policy != ua.SecurityPolicyURINone {
 			opts = append(opts, opcua.ApplicationURI("urn:gopcua"), opcua.PrivateKey(g.identity.Key), opcua.Certificate(g.identity.Certificate))
 		}
-		c, err := opcua.NewClient(url, opts...)
+		c, err := opcua.NewClient(url, append(opts, more...)...)
 		if err != nil {
 			return nil, err
 		}
