@@ -44,7 +44,7 @@ func join(lists ...[]param) []param {
 // routes is the table. A request that matches no row is refused like one without permission.
 func routes() []route {
 	var all []route
-	for _, part := range [][]route{healthRoutes(), sessionRoutes(), roleRoutes(), tagRoutes(), deviceRoutes(), alarmRoutes(), appRoutes(), recordRoutes(), archiveRoutes(), peopleRoutes(), proofRoutes()} {
+	for _, part := range [][]route{healthRoutes(), sessionRoutes(), roleRoutes(), tagRoutes(), deviceRoutes(), alarmRoutes(), appRoutes(), recordRoutes(), archiveRoutes(), peopleRoutes(), proofRoutes(), diagnosisRoutes()} {
 		all = append(all, part...)
 	}
 	return all

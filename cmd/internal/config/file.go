@@ -162,13 +162,6 @@ type webFile struct {
 
 	TLS      *webTLSFile `yaml:"tls" json:",omitempty"`
 	Insecure bool        `yaml:"insecure" json:",omitempty"`
-
-	TLS      *webTLSFile `yaml:"tls" json:",omitempty"`
-	Insecure bool        `yaml:"insecure" json:",omitempty"`
-}
-
-type webTLSFile struct {
-	Dir string `yaml:"dir"`
 }
 
 type webTLSFile struct {
