@@ -200,6 +200,9 @@ func (a *accumulator) spread(p, q tag.Sample) {
 		}
 		if (t-a.from)%a.step == 0 {
 			c.start, c.started = piece, true
+			if !a.stepped && t > p.Time && p.Quality.IsGood() && !q.Quality.IsGood() {
+				c.start.Quality = uncertainSubNormal // there is no line to be on
+			}
 		}
 		stepped, sloped := block.Integrals(piece, stop)
 		c.stepped += stepped
