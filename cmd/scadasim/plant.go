@@ -22,7 +22,18 @@ The control port (127.0.0.1:9500 in the demo) takes and answers JSON:
   GET    /points?prefix=intake/                           what the devices show
   POST   /points  {"name": "intake/flooded", "value": 1}  force what a point shows; with "set": true write it
   DELETE /points?name=intake/flooded                      release it (without name: all)
-  GET    /devices                                         addresses and open connections`
+  GET    /devices                                         addresses and open connections
+
+sim.yaml may have a scenario, which happens by itself, again and again with repeat:
+  scenario:
+    repeat: 10m
+    steps:
+      - {at: 10s, fault: {device: plc1, kind: silent}}              also delay, code, after, count as above
+      - {at: 40s, clear: plc1}
+      - {at: 1m, point: intake/flooded, value: 1}
+      - {at: 2m, release: intake/flooded}
+      - {at: 3m, points: well1/, value: "true", within: 100ms}      an avalanche: every point that begins so
+      - {at: 4m, playback: day.csv}                                 lines at,point,value; an empty value releases`
 
 func plantCommand() *cobra.Command {
 	var file string

@@ -37,7 +37,10 @@ type Config struct {
 	Modbus  []ModbusFile `yaml:"modbus"`
 	OPCUA   []OPCUAFile  `yaml:"opcua"`
 
-	dir string // of the file, for the paths in it
+	Scenario ScenarioFile `yaml:"scenario"`
+
+	dir    string  // of the file, for the paths in it
+	events []event // of the scenario, in order
 }
 
 // ModbusFile is one Modbus address.
@@ -166,6 +169,10 @@ func (k *checker) check(c *Config) {
 		k.listen(path+".listen", u.Listen)
 		k.device(path+".device", u.Device, true, taken)
 	}
+	for i := range c.Modbus {
+		taken[c.Modbus[i].Name] = "modbus"
+	}
+	c.events = k.scenario(c, taken)
 }
 
 func (k *checker) modbus(path string, m *ModbusFile, taken map[string]string) {

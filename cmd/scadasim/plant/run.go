@@ -175,6 +175,7 @@ func (p *Plant) Run(ctx context.Context) error {
 			errs[len(p.servers)] = p.serveControl(ctx)
 		})
 	}
+	wg.Go(func() { p.play(ctx) })
 	p.tick(ctx)
 	wg.Wait()
 	return errors.Join(errs...)
