@@ -149,7 +149,7 @@ bench-web: need ui apt .tools/fuxa/node_modules/.stamp
 	go test -count=1 -timeout 30m ./web -run TestSocketLoad -v -load $(WEBT)
 	go test -count=1 -timeout 30m ./web/ui -run 'TestFigures|TestPeer' -v -figures $(WEBT) -peer $(CURDIR)/.tools/fuxa
 
-bench: need bench-history bench-modbus
+bench: need bench-history bench-modbus cmd/internal/e2e/opcua/server/node_modules/.stamp
 	go test -run '^$$' -bench . -benchmem ./acquisition/... ./alarms/... ./history/... ./redundancy/... ./web/...
 
 # The archive beside other engines on the same samples; those that cannot be installed are left out by name. TAGS=10000

@@ -22,13 +22,14 @@ import (
 )
 
 const (
-	benchTags    = 10_000
-	benchWarm    = 2 * time.Second
-	benchWatch   = 5 * time.Second
-	benchReads   = 3 * time.Second
-	benchBatch   = 1000
-	benchPeriod  = 100 * time.Millisecond
-	benchCommand = "UA_BENCH_SERVER"
+	benchTags      = 10_000
+	benchWarm      = 2 * time.Second
+	benchWatch     = 5 * time.Second
+	benchReads     = 3 * time.Second
+	benchBatch     = 1000
+	benchPeriod    = 100 * time.Millisecond
+	benchCommand   = "UA_BENCH_SERVER"
+	benchVariables = "UA_BENCH_VARIABLES"
 )
 
 // TestMain serves instead of testing when the benchmark has started this program as its server.
@@ -45,7 +46,7 @@ func TestMain(m *testing.M) {
 
 // benchScada is this server with a generator that sets every tag ten times a second.
 func benchScada() {
-	p := newPlant(benchTags)
+	p := newPlant(benchCount())
 	s, err := uaserver.New(uaserver.Config{Project: "bench", ApplicationURI: "urn:test:a", AllowNone: true, AllowAnonymous: true}, p)
 	if err != nil {
 		panic(err)
@@ -56,14 +57,15 @@ func benchScada() {
 	}
 	fmt.Println("opc.tcp://" + l.Addr().String())
 	go func() { panic(s.Serve(context.Background(), l)) }()
-	batch := make([]tag.Update, benchTags)
-	for i := 0; ; i++ {
+	batch := make([]tag.Update, benchCount())
+	for i, next := 0, time.Now(); ; i++ {
 		now := time.Now()
 		for n := range batch {
 			batch[n] = tag.Update{Tag: number0 + tag.ID(n), Sample: tag.Sample{Time: now.UnixNano(), Value: tag.Float64(float64(i))}}
 		}
 		p.table.Apply(batch)
-		time.Sleep(time.Until(now.Add(benchPeriod)))
+		next = next.Add(benchPeriod) // of absolute time: what is generated does not depend on how busy the machine is
+		time.Sleep(time.Until(next))
 	}
 }
 
@@ -77,7 +79,7 @@ func benchGopcua() {
 	_ = l.Close() // the library wants to listen by itself
 	s := server.New(server.EndPoint("127.0.0.1", port), server.EnableSecurity("None", ua.MessageSecurityModeNone), server.EnableAuthMode(ua.UserTokenTypeAnonymous))
 	nodes := server.NewNodeNameSpace(s, "bench") // the second namespace, as here
-	ids := make([]*ua.NodeID, benchTags)
+	ids := make([]*ua.NodeID, benchCount())
 	for i := range ids {
 		name := fmt.Sprintf("number/n%05d", i)
 		nodes.Objects().AddRef(nodes.AddNewVariableStringNode(name, 0.0), server.RefType(47), true)
@@ -87,13 +89,14 @@ func benchGopcua() {
 		panic(err)
 	}
 	fmt.Printf("opc.tcp://127.0.0.1:%d %d\n", port, nodes.ID())
-	for i := 0; ; i++ {
+	for i, next := 0, time.Now(); ; i++ {
 		now := time.Now()
 		for _, id := range ids {
 			nodes.SetAttribute(id, ua.AttributeIDValue, &ua.DataValue{EncodingMask: ua.DataValueValue | ua.DataValueSourceTimestamp, Value: ua.MustVariant(float64(i)), SourceTimestamp: now})
 			nodes.ChangeNotification(id)
 		}
-		time.Sleep(time.Until(now.Add(benchPeriod)))
+		next = next.Add(benchPeriod)
+		time.Sleep(time.Until(next))
 	}
 }
 
@@ -109,12 +112,42 @@ func BenchmarkAgainstOtherServers(b *testing.B) {
 	}
 }
 
-func benchOne(b *testing.B, which string) {
+// BenchmarkMemoryOfVariables compares the memory of the same servers with few and with many variables, all of which
+// change ten times a second and which nobody watches.
+func BenchmarkMemoryOfVariables(b *testing.B) {
+	for _, which := range []string{"scada", "gopcua", "node-opcua"} {
+		b.Run(which, func(b *testing.B) {
+			for b.Loop() {
+				var mb [2]float64
+				for i, n := range []int{100, 20_100} {
+					_, pid, stop := benchStart(b, which, n)
+					time.Sleep(benchWarm)
+					mb[i] = resident(b, pid)
+					stop()
+				}
+				b.ReportMetric((mb[1]-mb[0])/2, "MB/10k-variables")
+				b.ReportMetric(mb[0], "MB-empty")
+			}
+		})
+	}
+}
+
+// benchCount is how many variables this process is to serve.
+func benchCount() int {
+	n, err := strconv.Atoi(os.Getenv(benchVariables))
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// benchStart starts a server with n variables.
+func benchStart(b *testing.B, which string, n int) (place benchPlace, pid int, stop func()) {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), benchCommand+"="+which)
-	place := benchPlace{namespace: 2, name: "number/n%05d"}
+	cmd.Env = append(os.Environ(), benchCommand+"="+which, benchVariables+"="+strconv.Itoa(n))
+	place = benchPlace{namespace: 2, name: "number/n%05d"}
 	if which == "node-opcua" {
-		cmd, place = benchNode(b)
+		cmd, place = benchNode(b, n)
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -123,8 +156,14 @@ func benchOne(b *testing.B, which string) {
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	stop = func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
 	place.await(b, bufio.NewReader(out))
+	return place, cmd.Process.Pid, stop
+}
+
+func benchOne(b *testing.B, which string) {
+	place, pid, stop := benchStart(b, which, benchTags)
+	defer stop()
 	f := &fixture{url: place.url}
 	c := f.connect(b)
 	list := items(benchTags, 100, 1)
@@ -135,7 +174,6 @@ func benchOne(b *testing.B, which string) {
 			reads[i] = &ua.ReadValueID{NodeID: it.ItemToMonitor.NodeID, AttributeID: ua.AttributeIDValue, DataEncoding: &ua.QualifiedName{}}
 		}
 	}
-	pid := cmd.Process.Pid
 	readRate, readCPU := benchRead(b, c, pid, reads)
 	b.ReportMetric(readRate, "values-read/s")
 	b.ReportMetric(readCPU, "cpu-s/100k-read")
@@ -179,7 +217,7 @@ func (p *benchPlace) await(b *testing.B, out *bufio.Reader) {
 }
 
 // benchNode is node-opcua's server as the end-to-end tests have it, with as many variables that change as often.
-func benchNode(b *testing.B) (*exec.Cmd, benchPlace) {
+func benchNode(b *testing.B, n int) (*exec.Cmd, benchPlace) {
 	const dir = "../../cmd/internal/e2e/opcua/server"
 	if _, err := os.Stat(dir + "/node_modules"); err != nil {
 		b.Skip("node-opcua is not installed: make cmd/internal/e2e/opcua/server/node_modules/.stamp")
@@ -190,7 +228,7 @@ func benchNode(b *testing.B) (*exec.Cmd, benchPlace) {
 	}
 	port := l.Addr().(*net.TCPAddr).Port
 	_ = l.Close() // node-opcua wants a number
-	cmd := exec.Command("node", "device.mjs", strconv.Itoa(port), b.TempDir(), strconv.Itoa(benchTags), strconv.FormatInt(benchPeriod.Milliseconds(), 10))
+	cmd := exec.Command("node", "device.mjs", strconv.Itoa(port), b.TempDir(), strconv.Itoa(n), strconv.FormatInt(benchPeriod.Milliseconds(), 10))
 	cmd.Dir, cmd.Stderr = dir, os.Stderr
 	return cmd, benchPlace{url: fmt.Sprintf("opc.tcp://127.0.0.1:%d", port), namespace: 1, name: "v%d"}
 }
