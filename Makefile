@@ -99,7 +99,7 @@ fuzz-ua: need
 # The end-to-end tests start real processes, a real browser and foreign OPC UA and Modbus clients.
 apt:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  for p in chromium fonts-wqy-microhei mbpoll nftables iproute2 mosquitto python3-aiosmtpd gcc libc6-dev libmodbus-dev python3-pymodbus python3-serial python3-serial-asyncio; do dpkg -s $$p >/dev/null 2>&1 || missing="$${missing:-} $$p"; done; \
+	  for p in systemd prometheus tmux debootstrap chromium fonts-wqy-microhei mbpoll nftables iproute2 mosquitto python3-aiosmtpd gcc libc6-dev libmodbus-dev python3-pymodbus python3-serial python3-serial-asyncio; do dpkg -s $$p >/dev/null 2>&1 || missing="$${missing:-} $$p"; done; \
 	  if [ -n "$${missing:-}" ]; then apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing >/dev/null; fi; \
 	fi
 
@@ -114,10 +114,11 @@ cmd/internal/e2e/opcua/server/node_modules/.stamp: cmd/internal/e2e/opcua/server
 e2e: build apt cmd/internal/e2e/nodeopcua/node_modules/.stamp cmd/internal/e2e/opcua/server/node_modules/.stamp
 	go test -count=1 -p 1 -timeout 20m -tags e2e ./cmd/internal/e2e/... -v # one package after the other: their times matter
 
-# The end-to-end tests that mostly wait: link certificates renewed, a field network lost, a virtual address left behind.
+# The end-to-end tests that mostly wait: link certificates renewed, a field network lost, a virtual address left behind; the package in a
+# bare Debian, docs/install.md as it stands, an upgrade from the release before.
 .PHONY: e2e-long
-e2e-long: build apt
-	go test -count=1 -timeout 20m -tags e2e ./cmd/internal/e2e -run 'TestLinkRenewal|TestAddressAndFieldLoss' -v -long
+e2e-long: build deb apt
+	go test -count=1 -timeout 60m -tags e2e ./cmd/internal/e2e -run 'TestLinkRenewal|TestAddressAndFieldLoss|TestPackage|TestReproducible|TestInstallPage|TestUpgrade|TestTop' -v -long
 
 # Every fault N times at three heartbeats, with real programs in network namespaces; needs root, and hours.
 campaign: build apt
