@@ -37,7 +37,7 @@ func (p *peer) meet(n *Node, h wire.Hello) {
 
 func (p *peer) setDigest(n *Node, digest string) {
 	p.digest = digest
-	if differs := digest != n.cfg.Digest; differs != p.mismatch {
+	if differs := digest != n.cfg.Digest; differs != p.mismatch && (!differs || n.now() >= n.changing) {
 		p.mismatch = differs
 		text := "both nodes have the same configuration"
 		if differs {

@@ -51,6 +51,7 @@ type Node struct {
 	links    map[*link]struct{}
 	identity identity
 	peer     peer
+	changing time.Duration // the digests may differ until then
 	health   Health
 	healthAt time.Duration // when the host is asked again
 	farewell chan struct{} // closed when every area has stopped and nothing acts

@@ -37,6 +37,8 @@ type Config struct {
 	People People
 	// Archive changes and verifies the history; nil: nobody can.
 	Archive Archive
+	// Configuration looks at the configuration and changes it; nil: nobody can.
+	Configuration Configuration
 	// Diagnosis looks at the node's machine; nil: nobody does.
 	Diagnosis Diagnosis
 

@@ -53,10 +53,12 @@ const (
 	BackupTake    Permission = "backup.take"
 	DeviceExamine Permission = "device.test"    // requests of its own to a device
 	HistoryChange Permission = "history.change" // import, verify, repair
+	ConfigDeploy  Permission = "config.deploy"  // look at, check and change the configuration
 )
 
 // needs lists the lowest role that has a permission. A permission that is not here is nobody's.
 var needs = map[Permission]Role{
+	ConfigDeploy: Engineer,
 	Anonymous: Nobody, View: Viewer, Own: Viewer, PeopleAdmin: Admin, JournalVerify: Engineer, TagWrite: Operator, AlarmOperate: Operator, AlarmEngineer: Engineer, RoleChange: Admin, AppDeploy: Engineer, BackupTake: Admin, DeviceExamine: Engineer, HistoryChange: Engineer,
 }
 

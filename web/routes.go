@@ -44,7 +44,7 @@ func join(lists ...[]param) []param {
 // routes is the table. A request that matches no row is refused like one without permission.
 func routes() []route {
 	var all []route
-	for _, part := range [][]route{healthRoutes(), sessionRoutes(), roleRoutes(), tagRoutes(), deviceRoutes(), alarmRoutes(), appRoutes(), recordRoutes(), archiveRoutes(), peopleRoutes(), proofRoutes(), diagnosisRoutes()} {
+	for _, part := range [][]route{healthRoutes(), sessionRoutes(), roleRoutes(), tagRoutes(), deviceRoutes(), alarmRoutes(), appRoutes(), configurationRoutes(), recordRoutes(), peopleRoutes(), proofRoutes(), archiveRoutes(), diagnosisRoutes()} {
 		all = append(all, part...)
 	}
 	return all
@@ -85,8 +85,6 @@ func sessionRoutes() []route {
 func roleRoutes() []route {
 	all := []route{
 		{method: "GET", pattern: base + "/node", permission: View, handle: (*Server).getNode, answer: typeOf[api.NodeInfo](), summary: "This node"},
-		{method: "GET", pattern: base + "/config/digest", permission: View, handle: (*Server).getDigest, answer: typeOf[api.ConfigDigest](),
-			summary: "The digest of this node's configuration"},
 		{method: "GET", pattern: base + "/role", permission: View, handle: (*Server).getRole, answer: typeOf[api.Pair](),
 			summary: "Roles, readiness and paths of both nodes"},
 	}

@@ -15,30 +15,41 @@ import (
 )
 
 func (a *app) configCommand() *cobra.Command {
-	digest := &cobra.Command{Use: "digest", Short: "The digests of both nodes' configurations; fails when they differ", Args: cobra.NoArgs,
-		RunE: a.ask(func(ctx context.Context, c *api.Client, _ *cobra.Command, _ []string) error {
-			p, err := c.Role(ctx)
-			if err != nil {
-				return err
-			}
-			list := []api.ConfigDigest{}
-			t := table{header: []string{"node", "config_digest", "reachable"}}
-			differ := false
-			for _, n := range p.Nodes {
-				list = append(list, api.ConfigDigest{Node: n.Node, Digest: n.ConfigDigest})
-				t.add(n.Node, n.ConfigDigest, yes(n.Reachable))
-				differ = differ || n.Reachable && n.ConfigDigest != p.Nodes[0].ConfigDigest && p.Nodes[0].Reachable
-			}
-			t.value = list
-			if err := a.print(t); err != nil {
-				return err
-			}
-			if differ {
-				return &exitError{exitFailed, "the nodes have different configurations"}
-			}
-			return nil
-		})}
-	return group("config", "The configuration", digest)
+	digest := &cobra.Command{Use: "digest [FILE]", Short: "The digests of both nodes' configurations (fails when they differ), or that of a file", Args: cobra.MaximumNArgs(1)}
+	nodes := a.ask(func(ctx context.Context, c *api.Client, _ *cobra.Command, _ []string) error {
+		p, err := c.Role(ctx)
+		if err != nil {
+			return err
+		}
+		list := []api.ConfigDigest{}
+		t := table{header: []string{"node", "config_digest", "reachable"}}
+		differ := false
+		for _, n := range p.Nodes {
+			list = append(list, api.ConfigDigest{Node: n.Node, Digest: n.ConfigDigest})
+			t.add(n.Node, n.ConfigDigest, yes(n.Reachable))
+			differ = differ || n.Reachable && n.ConfigDigest != p.Nodes[0].ConfigDigest && p.Nodes[0].Reachable
+		}
+		t.value = list
+		if err := a.print(t); err != nil {
+			return err
+		}
+		if differ {
+			return &exitError{exitFailed, "the nodes have different configurations"}
+		}
+		return nil
+	})
+	digest.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nodes(cmd, args)
+		}
+		a.started = true
+		text, err := a.localDigest(args[0])
+		if err == nil {
+			fmt.Fprintln(a.out, text)
+		}
+		return err
+	}
+	return group("config", "The configuration", append(a.configChanges(), digest)...)
 }
 
 // nodeStatus is one server as scadactl reaches it.

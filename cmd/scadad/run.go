@@ -141,10 +141,32 @@ func serve(ctx context.Context, path, node, level string, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
+	defer reloadOnHangup(s)()
 	log.Info("Node started", "project", cfg.Project, "node", node, "digest", cfg.Digest, "http", cfg.Nodes[node].HTTP)
 	told := tellManager(ctx, s, log)
 	err = s.Run(ctx)
 	told()
 	log.Info("Node stopped", "node", node)
 	return err
+}
+
+// reloadOnHangup has the server look into its files at each SIGHUP, until the returned function is called.
+func reloadOnHangup(s *server.Server) (stop func()) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	ended := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-hangup:
+				s.Reload()
+			case <-ended:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hangup)
+		close(ended)
+	}
 }

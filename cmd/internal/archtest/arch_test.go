@@ -50,7 +50,7 @@ var allowed = map[string][]string{
 	"simulators/memnet":     {},
 	"simulators/plc":        {"acquisition/tag", "simulators/process"},
 	"simulators/ua":         {"acquisition/tag", "simulators/process", "acquisition/live", "web/uaserver"}, // the simulated device speaks through our own server
-	"cmd/scadactl":          {"web/api"},
+	"cmd/scadactl":          {"web/api", "cmd/internal/config"},                                            // a file is checked where it is edited
 
 	"redundancy/witness":       {"redundancy/role", "redundancy/witness/lease"}, // implements redundancy.Witness
 	"redundancy/witness/lease": {},

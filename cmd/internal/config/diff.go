@@ -67,6 +67,9 @@ func Compare(from, to *Config) Diff {
 	if from.History != to.History {
 		d.Changes = append(d.Changes, Change{Section: "history", Kind: Changed, Detail: differing(from.History, to.History)})
 	}
+	if x, y := from.History, to.History; x.Raw != y.Raw || x.Hourly != y.Hourly || x.MaxDisk != y.MaxDisk { // the archive is opened with them
+		d.Restart = append(d.Restart, "history")
+	}
 	d.Reconnects = reconnects(from, to)
 	return d
 }

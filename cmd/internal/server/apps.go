@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"scada/acquisition/app"
 	"scada/acquisition/tag"
-	"scada/cmd/internal/config"
 	"scada/history/journal"
 	"scada/redundancy"
 	"scada/web"
@@ -48,51 +48,87 @@ type apps struct {
 	s      *Server
 	area   *area
 	dir    string
-	engine *app.Engine
-	files  map[string]string // application -> file in the deployment folder
+	engine atomic.Pointer[app.Engine] // of the present generation
 
 	deploying sync.Mutex // one deployment at a time
 
 	mu      sync.Mutex
+	files   map[string]string // application -> file in the deployment folder
 	records map[string]*appRecord
 	changed map[string]bool   // not on disk yet
 	broken  map[string]string // standby: what this node cannot run although the active does
 }
 
-// buildApps makes the engine of an area's applications; nil if it has none.
-func (s *Server) buildApps(a *area, node config.Node) (*apps, error) {
-	h := &apps{s: s, area: a, dir: filepath.Join(node.Data, "apps"), files: map[string]string{}, records: map[string]*appRecord{}, changed: map[string]bool{}, broken: map[string]string{}}
-	var specs []app.Spec
-	for _, d := range s.cfg.Devices {
-		if d.Area != a.name || d.App == nil {
-			continue
-		}
-		s.drivers[d.Name] = d.Driver
-		spec := app.Spec{Name: d.Name, Inputs: d.App.Inputs, Outputs: d.App.Outputs, Every: d.App.Every, StaleAfter: d.App.StaleAfter}
-		for _, name := range d.App.Writes {
-			id, _ := s.cfg.Lookup(name)
-			spec.Writable = append(spec.Writable, s.cfg.Tags[id])
-		}
-		specs = append(specs, spec)
-		h.files[d.Name] = d.App.File
-	}
-	if len(specs) == 0 {
-		return nil, nil
-	}
-	var err error
-	h.engine, err = app.New(app.Options{
-		Specs: specs, Live: s.live, Lookup: s.cfg.Lookup, Commit: h.commit, Write: h.write, Event: h.event, Logger: s.log.With("component", "applications"),
-	})
+// buildApps makes what holds an area's applications.
+func (s *Server) buildApps(a *area, g *generation) (*apps, error) {
+	h := &apps{s: s, area: a, dir: filepath.Join(s.cfg.Nodes[s.nodeName].Data, "apps"), records: map[string]*appRecord{}, changed: map[string]bool{}, broken: map[string]string{}}
+	e, err := s.appEngine(h, g)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(h.dir, 0o750); err != nil {
-		return nil, fmt.Errorf("creating the folder of the applications: %w", err)
+	return h, h.adoptEngine(e, g)
+}
+
+// appEngine makes the engine of the applications of a generation. Nothing is loaded yet.
+func (s *Server) appEngine(h *apps, g *generation) (*app.Engine, error) {
+	var specs []app.Spec
+	for _, d := range g.cfg.Devices {
+		if d.Area != h.area.name || d.App == nil {
+			continue
+		}
+		spec := app.Spec{Name: d.Name, Inputs: d.App.Inputs, Outputs: d.App.Outputs, Every: d.App.Every, StaleAfter: d.App.StaleAfter}
+		for _, name := range d.App.Writes {
+			def, _ := g.definition(name)
+			spec.Writable = append(spec.Writable, def)
+		}
+		specs = append(specs, spec)
 	}
-	for _, spec := range specs {
-		h.load(spec.Name)
+	return app.New(app.Options{
+		Specs: specs, Live: g.live, Lookup: g.cfg.Lookup, Commit: h.commit, Write: h.write, Event: h.event, Logger: s.log.With("component", "applications"),
+	})
+}
+
+// adoptEngine replaces an engine that does not run any more: the new one goes on with what was deployed and with its state.
+// Applications that were not there before are looked for on disk.
+func (h *apps) adoptEngine(e *app.Engine, g *generation) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.engine.Store(e)
+	h.files = map[string]string{}
+	for _, d := range g.cfg.Devices {
+		if d.Area == h.area.name && d.App != nil {
+			h.files[d.Name] = d.App.File
+		}
 	}
-	return h, nil
+	if len(h.files) > 0 {
+		if err := os.MkdirAll(h.dir, 0o750); err != nil {
+			return fmt.Errorf("creating the folder of the applications: %w", err)
+		}
+	}
+	for name := range h.records {
+		if h.files[name] == "" {
+			delete(h.records, name)
+			delete(h.broken, name)
+		}
+	}
+	for _, name := range e.Devices() {
+		r := h.records[name]
+		if r == nil {
+			h.load(name)
+		} else if len(r.Generations) > 0 {
+			if err := e.Load(name, r.Generations[len(r.Generations)-1], r.State); err != nil {
+				h.s.log.Error("An application cannot run", "app", name, "error", err)
+			}
+		}
+	}
+	return nil
+}
+
+// file is the source of an application in the deployment folder.
+func (h *apps) file(name string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.files[name]
 }
 
 func (h *apps) path(name string) string { return filepath.Join(h.dir, name+".json") }
@@ -110,7 +146,7 @@ func (h *apps) load(name string) {
 		err = h.first(r)
 	}
 	if err == nil && len(r.Generations) > 0 {
-		err = h.engine.Load(name, r.Generations[len(r.Generations)-1], r.State)
+		err = h.engine.Load().Load(name, r.Generations[len(r.Generations)-1], r.State)
 	}
 	if err != nil {
 		h.s.log.Error("An application cannot run", "app", name, "error", err)
@@ -152,7 +188,11 @@ func (h *apps) setState(name string, state []byte) {
 
 // write carries out a write of an application as if an operator had asked for it.
 func (h *apps) write(ctx context.Context, name string, to tag.ID, v tag.Value) error {
-	def := h.s.cfg.Tags[to]
+	g := h.s.now()
+	if int(to) >= len(g.cfg.Tags) {
+		return errors.New("the configuration has changed")
+	}
+	def := g.cfg.Tags[to]
 	if !def.Range.IsZero() && (v.Number() < def.Range.Low || v.Number() > def.Range.High) {
 		return fmt.Errorf("outside the range %g .. %g of the tag", def.Range.Low, def.Range.High)
 	}
@@ -182,7 +222,7 @@ func (h *apps) deploy(ctx context.Context, name string, g app.Generation, seen s
 	ctx, cancel := context.WithTimeout(ctx, deployWithin)
 	defer cancel()
 	before := h.record(name)
-	err := h.engine.Deploy(ctx, name, g)
+	err := h.engine.Load().Deploy(ctx, name, g)
 	e := h.s.newEntry(journal.ClassConfig, "application deployed", h.area.name, name, g.By, g.Comment)
 	e.Old, e.New, e.Result = before.hash(), g.Hash(), "ok"
 	if err != nil {
@@ -260,7 +300,7 @@ func (h *apps) adopt(deployed ...appRecord) {
 }
 
 func (h *apps) adoptOne(r appRecord) {
-	err := h.engine.Load(r.Name, r.Generations[len(r.Generations)-1], r.State)
+	err := h.engine.Load().Load(r.Name, r.Generations[len(r.Generations)-1], r.State)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	old := h.records[r.Name]
@@ -279,7 +319,7 @@ func (h *apps) adoptState(st appState) {
 	if h == nil {
 		return
 	}
-	h.engine.SetState(st.Name, st.State)
+	h.engine.Load().SetState(st.Name, st.State)
 	h.setState(st.Name, st.State)
 }
 
@@ -291,7 +331,7 @@ func (h *apps) snapshot() []redundancy.Record {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var out []redundancy.Record
-	for _, name := range h.engine.Devices() {
+	for _, name := range h.engine.Load().Devices() {
 		out = append(out, jsonRecord(kindApp, h.records[name]))
 	}
 	return out
@@ -305,7 +345,7 @@ func (h *apps) problems() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var out []string
-	for _, name := range h.engine.Devices() {
+	for _, name := range h.engine.Load().Devices() {
 		if why := h.broken[name]; why != "" {
 			out = append(out, fmt.Sprintf("application %s of the active does not run here: %s", name, why))
 		}
@@ -341,7 +381,7 @@ func (h *apps) save() error {
 // appsOf returns the applications of the area that has the one named.
 func (s *Server) appsOf(name string) *apps {
 	for _, a := range s.areas {
-		if a.apps != nil && slices.Contains(a.apps.engine.Devices(), name) {
+		if slices.Contains(a.apps.engine.Load().Devices(), name) {
 			return a.apps
 		}
 	}
@@ -398,7 +438,7 @@ func (s *Server) appHere(ctx context.Context, req appRequest) appAnswer {
 	var err error
 	switch {
 	case req.Check:
-		err = h.engine.Check(req.Name, req.Source)
+		err = h.engine.Load().Check(req.Name, req.Source)
 	case req.Show:
 	default:
 		var g app.Generation
@@ -439,7 +479,7 @@ func (h *apps) chosen(req appRequest) (app.Generation, error) {
 // show is the application for clients.
 func (h *apps) show(name string) api.App {
 	out := api.App{Name: name, Area: h.area.name, Node: h.s.nodeName}
-	for _, st := range h.engine.Apps() {
+	for _, st := range h.engine.Load().Apps() {
 		if st.Name != name {
 			continue
 		}
@@ -464,10 +504,7 @@ func (b backend) Apps() []api.App {
 	var out []api.App
 	for _, name := range b.areaNames {
 		h := b.areas[name].apps
-		if h == nil {
-			continue
-		}
-		for _, n := range h.engine.Devices() {
+		for _, n := range h.engine.Load().Devices() {
 			a := h.show(n)
 			a.Log, a.Source, a.State = nil, "", nil
 			out = append(out, a)

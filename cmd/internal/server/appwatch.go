@@ -36,8 +36,8 @@ func (h *apps) watch(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		for _, name := range h.engine.Devices() {
-			info, err := os.Stat(h.files[name])
+		for _, name := range h.engine.Load().Devices() {
+			info, err := os.Stat(h.file(name))
 			if err != nil {
 				continue // gone: what was deployed stays
 			}
@@ -55,7 +55,7 @@ func (h *apps) watch(ctx context.Context) error {
 func (h *apps) changedFile(ctx context.Context, name string) {
 	g := app.Generation{By: "file", At: time.Now().UTC()}
 	var err error
-	if g.Source, err = readSource(h.files[name]); err != nil {
+	if g.Source, err = readSource(h.file(name)); err != nil {
 		h.s.log.Error("The file of an application cannot be used", "app", name, "error", err)
 		return
 	}

@@ -65,7 +65,7 @@ func instantText(t int64) string { return time.Unix(0, t).UTC().Format(time.RFC3
 
 // readRow makes a sample of a row as the API and the exports write it.
 func (s archive) readRow(row api.TagChange) (tag.Sample, error) {
-	id, ok := s.cfg.Lookup(row.Name)
+	def, ok := s.now().definition(row.Name)
 	if !ok {
 		return tag.Sample{}, fmt.Errorf("no tag %q", row.Name)
 	}
@@ -83,7 +83,7 @@ func (s archive) readRow(row api.TagChange) (tag.Sample, error) {
 	if row.Value == "" && x.Quality.IsBad() { // a file of text has no other way to say that there is none
 		row.Value = nil
 	}
-	x.Value, err = readValue(s.cfg.Tags[id].Type, row.Value)
+	x.Value, err = readValue(def.Type, row.Value)
 	if err == nil && x.Value.IsNone() && !x.Quality.IsBad() {
 		err = errors.New("it has no value and is not Bad")
 	}

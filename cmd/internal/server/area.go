@@ -33,27 +33,30 @@ type area struct {
 	name    string
 	node    string
 	log     *slog.Logger
-	live    *live.Table
 	store   *history.Store
-	keep    *keeper
-	ids     []tag.ID // tags of the area
-	inputs  []tag.ID // those of them that alarms use
-	digest  string
+	conf    *configurator
 	group   *acquisition.Group
 	commit  *committer
 	image   *image
 	publish func(area string, records ...redundancy.Record) uint64
-	proof   *proof
 	vigil   *vigil
 	tell    func(entries []journal.Entry) // brings entries of a standby to the active
 	want    func(from, to int64)          // has a standby exchange a stretch of the past with the active
 	unit    func(tagName string) string
 
 	resources *resource.Manager
-	apps      *apps     // nil: the area has none
+	apps      *apps
 	notify    *notifier // nil: nobody is told of alarms
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	// The present generation, see [Server.adopt]. Changed with the mutex of every area held.
+	*areaPlan
+	live   *live.Table
+	keep   *keeper
+	proof  *proof
+	digest string
+	from   map[tag.ID]tag.ID // standby: the active's numbers -> ours while the active has another generation; nil: the same
+
 	engine  *alarms.Engine
 	active  bool
 	epoch   uint64
@@ -72,9 +75,6 @@ type area struct {
 	flooded     bool // the journal says that there is an alarm flood
 
 	lookout *lookout
-	weights map[string]int  // of the devices
-	polled  map[string]bool // devices that are asked again and again, and do not only tell changes
-	pulse   time.Duration   // the shortest period of that, 0 when there is none
 
 	end  context.CancelFunc // of the present activation
 	work sync.WaitGroup
@@ -139,6 +139,7 @@ func (a *area) Publish(batch []tag.Update) { a.take(batch, effects{}) }
 
 // effects is what goes with samples into one step of the stream.
 type effects struct {
+	from    *feed               // nil: the samples have the numbers of the present generation
 	exact   bool                // the device itself noted the moments at which its values changed
 	records []redundancy.Record // beside those of the samples
 	then    func()              // called in the step; nil: nothing
@@ -150,6 +151,9 @@ func (a *area) take(batch []tag.Update, with effects) {
 	defer a.mu.Unlock()
 	if !a.active || !a.vigil.awake() {
 		return
+	}
+	if with.from != nil {
+		batch = translate(batch, with.from.ids)
 	}
 	a.live.Apply(batch)
 	a.proof.see(batch)
@@ -315,7 +319,7 @@ func (a *area) snapshot() (uint64, []redundancy.Record) {
 	for _, id := range a.ids {
 		table = append(table, tag.Update{Tag: id, Sample: a.live.Get(id)})
 	}
-	records := []redundancy.Record{jsonRecord(kindHeader, header{Digest: a.digest})}
+	records := append([]redundancy.Record{jsonRecord(kindHeader, header{Digest: a.digest})}, a.conf.snapshot()...)
 	records = append(records, sampleRecords(kindShown, table)...)
 	records = append(records, parts(kindImage, a.engine.Snapshot())...)
 	records = append(records, a.apps.snapshot()...)
@@ -368,6 +372,7 @@ func (a *area) applySnapshot(epoch, seq uint64, records []redundancy.Record) err
 		return fmt.Errorf("snapshot of area %s: %w", a.name, err)
 	}
 	a.changed++
+	a.from = nil
 	a.live.Apply(table)
 	a.apps.adopt(deployed...)
 	a.epoch, a.seq, a.devices = epoch, seq, devices
@@ -381,6 +386,19 @@ func (a *area) apply(epoch, firstSeq uint64, records []redundancy.Record) error 
 	defer a.mu.Unlock()
 	c := commitment{epoch: epoch, seq: firstSeq + uint64(len(records)) - 1}
 	for _, r := range records {
+		if r.Kind == kindStage {
+			a.conf.stage(r.Payload)
+			continue
+		}
+		if r.Kind == kindRevision {
+			a.mu.Unlock()
+			err := a.conf.follow(a, r)
+			a.mu.Lock()
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		if err := a.applyOne(r, &c); err != nil {
 			return fmt.Errorf("area %s: %w", a.name, err)
 		}
@@ -397,6 +415,7 @@ func (a *area) applyOne(r redundancy.Record, c *commitment) error {
 		if err != nil {
 			return err
 		}
+		batch = translate(batch, a.from)
 		if r.Kind != kindRepeated {
 			a.live.Apply(batch)
 		}
@@ -414,8 +433,8 @@ func (a *area) applyOne(r redundancy.Record, c *commitment) error {
 		if err != nil {
 			return err
 		}
-		if err := a.engine.Apply(out); err != nil {
-			return err
+		if err := a.engine.Apply(out); err != nil && a.from == nil {
+			return err // else: of the configuration before, which had alarms this one has not
 		}
 		a.changed++
 		a.notify.take(out.Events, nil)

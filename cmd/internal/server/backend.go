@@ -31,8 +31,8 @@ const (
 // Node implements [web.Backend].
 func (b backend) Node() api.NodeInfo {
 	return api.NodeInfo{
-		Node: b.nodeName, Project: b.cfg.Project, Version: b.version, GoVersion: runtime.Version(), ConfigDigest: b.cfg.Digest,
-		StartedAt: b.started, Time: time.Now().UTC(), Tags: len(b.cfg.Tags), Devices: len(b.cfg.Devices),
+		Node: b.nodeName, Project: b.cfg.Project, Version: b.version, GoVersion: runtime.Version(), ConfigDigest: b.now().cfg.Digest,
+		StartedAt: b.started, Time: time.Now().UTC(), Tags: len(b.now().cfg.Tags), Devices: len(b.now().cfg.Devices),
 	}
 }
 
@@ -52,7 +52,7 @@ func (b backend) Ready(string) (bool, []string) {
 }
 
 // Plant implements [web.Backend].
-func (b backend) Plant() *web.Plant { return b.plant }
+func (b backend) Plant() *web.Plant { return b.now().plant }
 
 // WriteTag implements [web.Backend].
 func (b backend) WriteTag(ctx context.Context, by web.Actor, w web.Write) (api.WriteResult, error) {
@@ -78,7 +78,7 @@ func (b backend) Devices() []api.Device {
 func (b backend) deviceJSON(area, view string, d acquisition.DeviceStatus) api.Device {
 	c := d.Counters
 	j := api.Device{
-		Name: d.Device, Area: area, Driver: b.drivers[d.Device], Endpoint: d.Endpoint, Node: view, State: deviceState(d.State), Since: moment(d.Since),
+		Name: d.Device, Area: area, Driver: b.now().drivers[d.Device], Endpoint: d.Endpoint, Node: view, State: deviceState(d.State), Since: moment(d.Since),
 		Tags: d.Tags, LatencyMs: milliseconds(d.Response), Requests: c.Requests, Errors: c.Malformed + exceptions(c.Exceptions),
 		Timeouts: c.Timeouts, Overruns: c.Overruns, Reconnects: c.Reconnects, LastError: d.LastError, LastErrorAt: moment(d.LastErrorAt),
 		LatencyMax: milliseconds(d.ResponseMax), StartLateMs: milliseconds(d.Lateness), Blocks: d.Blocks, Window: d.Window,

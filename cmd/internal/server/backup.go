@@ -19,7 +19,7 @@ import (
 // in it, nor are keys.
 func (s *Server) backup(ctx context.Context, w io.Writer) error {
 	b := &backupWriter{tar: tar.NewWriter(w), manifest: api.Manifest{
-		Format: api.BackupFormat, Project: s.cfg.Project, Node: s.nodeName, Version: s.version, ConfigDigest: s.cfg.Digest, Created: time.Now().UTC(),
+		Format: api.BackupFormat, Project: s.cfg.Project, Node: s.nodeName, Version: s.version, ConfigDigest: s.now().cfg.Digest, Created: time.Now().UTC(),
 	}}
 	err := s.store.Backup(ctx, func(name string, size int64, content io.WriterTo) error {
 		return b.add("history/"+name, size, content)

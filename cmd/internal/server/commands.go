@@ -108,8 +108,9 @@ func forwardProblem(err error) error {
 // writeHere executes a write on this node, which is active for the tag's area or refuses.
 func (s *Server) writeHere(ctx context.Context, a *area, req writeRequest) writeAnswer {
 	u, _, err := tag.ReadUpdate(req.Value)
-	id, known := s.cfg.Lookup(req.Tag)
-	if err != nil || !known || s.cfg.Tags[id].Area != a.name || !s.cfg.Tags[id].Writable {
+	g := s.now()
+	def, known := g.definition(req.Tag)
+	if err != nil || !known || def.Area != a.name || !def.Writable {
 		return writeAnswer{Problem: api.NewProblem(api.CodeNotFound, "tag %q cannot be written here", req.Tag)}
 	}
 	epoch, release, err := a.beginWrite(req)
@@ -121,8 +122,7 @@ func (s *Server) writeHere(ctx context.Context, a *area, req writeRequest) write
 		return writeAnswer{Problem: p}
 	}
 	defer release()
-	def := s.cfg.Tags[id]
-	old := s.live.Get(id)
+	old := g.last(def.Name)
 	fence := func() error {
 		if !time.Now().Before(req.Deadline) {
 			return errors.New("the deadline has passed")
@@ -132,7 +132,7 @@ func (s *Server) writeHere(ctx context.Context, a *area, req writeRequest) write
 		}
 		return nil
 	}
-	res := a.group.Write(ctx, def.Device, acquisition.Write{Tag: id, Value: u.Value, Fence: fence})
+	res := a.group.Write(ctx, def.Device, acquisition.Write{Name: def.Name, Value: u.Value, Fence: fence})
 	s.journalWrite(a, def, req, epoch, old, u.Value, res)
 	return s.writeOutcome(def, epoch, u.Value, res)
 }

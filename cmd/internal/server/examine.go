@@ -136,7 +136,7 @@ func deviceProblem(err error) *api.Problem {
 // lookFromStandby is what a standby may find out: whether it would reach the device, by the means the device's
 // configuration permits it anyway.
 func (s *Server) lookFromStandby(ctx context.Context, a *area, device string) (api.DeviceTest, error) {
-	for _, d := range s.cfg.Devices {
+	for _, d := range s.now().cfg.Devices {
 		if d.Name == device && (d.Probe == "" || d.Probe == "none") {
 			return api.DeviceTest{}, api.NewProblem(api.CodeNotActive,
 				"node %s is the standby of area %s and must not touch %s (probe: none); node %s is active", s.nodeName, a.name, device, s.cfg.Peer(s.nodeName))
@@ -156,7 +156,7 @@ func (s *Server) lookFromStandby(ctx context.Context, a *area, device string) (a
 
 func (s *Server) testJSON(a *area, role string, e acquisition.Examination) api.DeviceTest {
 	t := api.DeviceTest{
-		Name: e.Device, Area: a.name, Driver: s.drivers[e.Device], Node: s.nodeName, Role: role, Time: time.Now().UTC(),
+		Name: e.Device, Area: a.name, Driver: s.now().drivers[e.Device], Node: s.nodeName, Role: role, Time: time.Now().UTC(),
 		BestWindow: e.Best, LargestRead: e.Largest, Notes: e.Notes,
 	}
 	for _, f := range e.Identity {

@@ -212,8 +212,8 @@ func (s *Server) eventOf(e *journal.Entry) alarms.Event {
 	if e.Value == "" {
 		return ev
 	}
-	if id, ok := s.cfg.Lookup(e.Tag); ok {
-		if v, err := tag.Parse(s.cfg.Tags[id].Type, e.Value); err == nil {
+	if def, ok := s.now().definition(e.Tag); ok {
+		if v, err := tag.Parse(def.Type, e.Value); err == nil {
 			ev.Value = v
 			return ev
 		}

@@ -382,7 +382,7 @@ const windowStep = 14 * 24 * time.Hour
 
 // differing compares the digests of [from, to) with the active node's.
 func (h *healer) differing(ctx context.Context, from, to int64) (out []differing, err error) {
-	if keep := h.s.cfg.History.Raw; keep > 0 { // what is older goes soon on both nodes
+	if keep := h.s.now().cfg.History.Raw; keep > 0 { // what is older goes soon on both nodes
 		from = max(from, to-int64(keep)-int64(24*time.Hour))
 	}
 	for at := from; at < to; at += int64(windowStep) {

@@ -121,7 +121,7 @@ func (s *Server) assess() *redundancy.Health {
 
 // stuck says that the engine of the area stands still although it has something to do.
 func (a *area) stuck(reach reach, progress redundancy.Progress) string {
-	if reach.active && reach.polled > 0 && a.pulse > 0 && progress.Age > max(stuckAfter, 3*a.pulse) {
+	if reach.active && reach.polled > 0 && reach.pulse > 0 && progress.Age > max(stuckAfter, 3*reach.pulse) {
 		return fmt.Sprintf("area %s has taken no sample for %s although devices answer", a.name, progress.Age.Round(time.Second))
 	}
 	return ""
@@ -152,6 +152,7 @@ func (s *Server) notReady(h *redundancy.Health) []string {
 		}
 		why = append(why, s.areas[name].apps.problems()...)
 	}
+	why = append(why, s.conf.problems()...)
 	return append(why, s.mirrorProblems()...)
 }
 

@@ -55,7 +55,11 @@ func (h host) ApplySnapshot(name string, epoch, seq uint64, records []redundancy
 	if err != nil {
 		return err
 	}
-	if err := a.applySnapshot(epoch, seq, records); err != nil {
+	err = h.conf.meet(name, records)
+	if err == nil {
+		err = a.applySnapshot(epoch, seq, records)
+	}
+	if err != nil {
 		h.log.Error("The mirror of an area was refused", "area", name, "error", err)
 		h.mirrorProblem(name, err.Error())
 		return err
@@ -101,6 +105,7 @@ type request struct {
 	Write   *writeRequest   `json:"write,omitempty"`
 	Alarm   *alarmRequest   `json:"alarm,omitempty"`
 	App     *appRequest     `json:"app,omitempty"`
+	Config  *configRequest  `json:"config,omitempty"`
 	People  *peopleRequest  `json:"people,omitempty"`
 	Head    *headRequest    `json:"head,omitempty"`
 	Device  *deviceRequest  `json:"device,omitempty"`
@@ -140,6 +145,8 @@ func (s *Server) execute(ctx context.Context, a *area, req request, body []byte)
 		return answer(results, err)
 	case req.Op == opApp && req.App != nil:
 		return answer(s.appHere(ctx, *req.App), nil)
+	case req.Op == opConfig && req.Config != nil:
+		return s.conf.told(ctx, *req.Config, body)
 	case req.Op == opDevice && req.Device != nil:
 		return answer(s.deviceHere(ctx, a, *req.Device), nil)
 	case req.Op == opPeople && req.People != nil:
@@ -178,6 +185,7 @@ const (
 	opWrite          = "write"
 	opAlarm          = "alarm"
 	opApp            = "app"
+	opConfig         = "config"
 	opDevice         = "device"
 	opPeople         = "people"
 	opJournalHead    = "journal.head"

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"scada/acquisition/live"
@@ -30,10 +28,10 @@ var (
 )
 
 // Tags implements [uaserver.Backend].
-func (b uaBackend) Tags() []tag.Definition { return b.cfg.Tags }
+func (b uaBackend) Tags() []tag.Definition { return b.now().cfg.Tags }
 
 // Live implements [uaserver.Backend].
-func (b uaBackend) Live() *live.Table { return b.live }
+func (b uaBackend) Live() *live.Table { return b.now().live }
 
 // ServiceLevel implements [uaserver.Backend].
 func (b uaBackend) ServiceLevel() byte { return b.serviceLevel() }
@@ -106,11 +104,10 @@ func (s *Server) uaActor(user uaserver.User) (web.Actor, error) {
 
 // Write implements [uaserver.Backend].
 func (b uaBackend) Write(ctx context.Context, user uaserver.User, def tag.Definition, value tag.Value) error {
-	i, ok := slices.BinarySearchFunc(b.cfg.Tags, def.Name, func(d tag.Definition, name string) int { return strings.Compare(d.Name, name) })
-	if !ok || !b.cfg.Tags[i].Writable {
+	def, ok := b.now().definition(def.Name)
+	if !ok || !def.Writable {
 		return uaserver.ErrNotWritable
 	}
-	def = b.cfg.Tags[i]
 	if n := value.Number(); !def.Range.IsZero() && def.Type != tag.TypeString && (n < def.Range.Low || n > def.Range.High) {
 		return uaserver.ErrOutOfRange
 	}
@@ -177,9 +174,7 @@ func (s *Server) newUAServer(node string) (*uaserver.Server, error) {
 		EndpointURL: "opc.tcp://" + n.OPCUA, Identity: identity, Trust: trust, AllowNone: s.cfg.OPCUA.AllowNone,
 		AllowAnonymous: s.cfg.OPCUA.Anonymous, Hot: s.cfg.OPCUA.Hot, History: uaHistory{s.store}, Clients: s.clients.opcua, Logger: s.log.With("component", "opcua-server"),
 	}
-	if len(s.alarmsOf) > 0 {
-		cfg.Alarms = uaAlarms{s}
-	}
+	cfg.Alarms = uaAlarms{s}
 	ua, err := uaserver.New(cfg, uaBackend{s})
 	if err == nil && cfg.Alarms != nil {
 		s.spawn("opc ua events", s.tellUA(ua))

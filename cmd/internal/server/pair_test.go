@@ -177,8 +177,7 @@ func (w *world) ready() {
 }
 
 func (w *world) value(name, tagName string) tag.Sample {
-	id, _ := w.cfg.Lookup(tagName)
-	return w.node[name].live.Get(id)
+	return w.node[name].now().last(tagName)
 }
 
 // counts checks that the counter moves on the node, with good quality.

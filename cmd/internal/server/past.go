@@ -70,9 +70,7 @@ func readCursors(s string) (map[string]history.Cursor, error) {
 
 func (b backend) series(ctx context.Context, q api.HistoryQuery, name string, at history.Cursor) (api.Series, *history.Cursor, error) {
 	s := api.Series{Tag: name, Samples: []api.Sample{}}
-	if id, ok := b.cfg.Lookup(name); ok {
-		s.Unit = b.cfg.Tags[id].Unit
-	}
+	s.Unit = b.unit(name)
 	from, to := q.From.UnixNano(), q.To.UnixNano()
 	if q.Aggregate != "" {
 		points, err := b.aggregate(ctx, q, name)

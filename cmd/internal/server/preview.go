@@ -37,13 +37,14 @@ func (b backend) PreviewAlarm(ctx context.Context, r api.PreviewRequest) (api.Pr
 	if err := (alarms.Config{Alarms: changed}).Validate(); err != nil {
 		return out, api.NewProblem(api.CodeBadRequest, "%s", err)
 	}
-	samples, err := b.recorded(ctx, append(slices.Clone(defs), changed...), r.From.UnixNano(), r.To.UnixNano())
+	g := b.now()
+	samples, err := b.recorded(ctx, g, append(slices.Clone(defs), changed...), r.From.UnixNano(), r.To.UnixNano())
 	if err != nil {
 		return out, err
 	}
 	out.Samples = len(samples)
-	if out.Now, err = b.replay(defs, samples, r); err == nil {
-		out.Changed, err = b.replay(changed, samples, r)
+	if out.Now, err = b.replay(g, defs, samples, r); err == nil {
+		out.Changed, err = b.replay(g, changed, samples, r)
 	}
 	return out, err
 }
@@ -52,11 +53,11 @@ func (b backend) PreviewAlarm(ctx context.Context, r api.PreviewRequest) (api.Pr
 func (b backend) lineage(id string) []alarms.Definition {
 	var list []alarms.Definition
 	for id != "" {
-		i := slices.IndexFunc(b.cfg.Alarms.Alarms, func(d alarms.Definition) bool { return d.ID == id })
+		i := slices.IndexFunc(b.now().cfg.Alarms.Alarms, func(d alarms.Definition) bool { return d.ID == id })
 		if i < 0 {
 			break
 		}
-		d := b.cfg.Alarms.Alarms[i]
+		d := b.now().cfg.Alarms.Alarms[i]
 		list = append(list, d)
 		id = d.SuppressedBy
 	}
@@ -92,15 +93,15 @@ func alter(d *alarms.Definition, r api.PreviewRequest) error {
 }
 
 // recorded returns the samples of all tags the alarms use, in order of time, with a bad one where a gap begins.
-func (b backend) recorded(ctx context.Context, defs []alarms.Definition, from, to int64) ([]tag.Update, error) {
+func (b backend) recorded(ctx context.Context, g *generation, defs []alarms.Definition, from, to int64) ([]tag.Update, error) {
 	var ids []tag.ID
 	for _, d := range defs {
-		ids = append(ids, b.inputsOf(d)...)
+		ids = append(ids, g.inputsOf(d)...)
 	}
 	slices.Sort(ids)
 	var all []tag.Update
 	for _, id := range slices.Compact(ids) {
-		name := b.cfg.Tags[id].Name
+		name := g.cfg.Tags[id].Name
 		for at := (history.Cursor{}); ; {
 			page, err := b.store.Raw(ctx, name, from, to, 0, at)
 			if errors.Is(err, history.ErrUnknownTag) {
@@ -130,9 +131,9 @@ func (b backend) recorded(ctx context.Context, defs []alarms.Definition, from, t
 }
 
 // replay judges the samples with an engine of its own, and reports on the first of the alarms.
-func (b backend) replay(defs []alarms.Definition, samples []tag.Update, r api.PreviewRequest) (api.PreviewSide, error) {
+func (b backend) replay(g *generation, defs []alarms.Definition, samples []tag.Update, r api.PreviewRequest) (api.PreviewSide, error) {
 	side := api.PreviewSide{Series: []api.RatePoint{}}
-	e, err := alarms.New(alarms.Config{Alarms: defs, FirstScanGrace: -1}, b.cfg.Lookup)
+	e, err := alarms.New(alarms.Config{Alarms: defs, FirstScanGrace: -1}, g.cfg.Lookup)
 	if err != nil {
 		return side, err
 	}

@@ -21,21 +21,22 @@ const (
 // lookout looks, while the area is standby here, whether this node could reach the devices that permit it. A take-over by
 // a node that cannot see the plant would help nobody.
 type lookout struct {
-	area   string
-	log    *slog.Logger
-	look   func(ctx context.Context, device string) error
-	active func() bool
-	lanes  [][]string // the devices of one channel each: a channel does one thing at a time
+	area    string
+	log     *slog.Logger
+	look    func(ctx context.Context, device string) error
+	active  func() bool
+	changed chan struct{} // the lanes are others
 
 	mu      sync.Mutex
+	lanes   [][]string      // the devices of one channel each: a channel does one thing at a time
 	reached map[string]bool // what the last look at a device found; without one it is not here
 }
 
 // lanes are the devices of each source that a standby may look at.
-func lanes(sources []acquisition.Source, permitted func(device string) bool) [][]string {
+func lanes(sources []acquisition.Source, permitted map[string]bool) [][]string {
 	var all [][]string
 	for _, src := range sources {
-		lane := slices.DeleteFunc(slices.Clone(src.Devices()), func(d string) bool { return !permitted(d) })
+		lane := slices.DeleteFunc(slices.Clone(src.Devices()), func(d string) bool { return !permitted[d] })
 		if len(lane) > 0 {
 			all = append(all, lane)
 		}
@@ -45,12 +46,36 @@ func lanes(sources []acquisition.Source, permitted func(device string) bool) [][
 
 // run looks around until ctx ends.
 func (l *lookout) run(ctx context.Context) error {
-	var wg sync.WaitGroup
-	for _, lane := range l.lanes {
-		wg.Go(func() { l.watch(ctx, lane) })
+	for ctx.Err() == nil {
+		round, cancel := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		l.mu.Lock()
+		for _, lane := range l.lanes {
+			wg.Go(func() { l.watch(round, lane) })
+		}
+		l.mu.Unlock()
+		select {
+		case <-ctx.Done():
+		case <-l.changed:
+		}
+		cancel()
+		wg.Wait()
 	}
-	wg.Wait()
 	return nil
+}
+
+// change gives it other devices to look at; nothing is known of those that are there anew.
+func (l *lookout) change(lanes [][]string, anew []string) {
+	l.mu.Lock()
+	l.lanes = lanes
+	for _, d := range anew {
+		delete(l.reached, d)
+	}
+	l.mu.Unlock()
+	select {
+	case l.changed <- struct{}{}:
+	default:
+	}
 }
 
 // watch goes round the devices of one channel. A round that was too long is continued by the next.
@@ -128,4 +153,8 @@ func (l *lookout) reaches(device string) (reached, known bool) {
 }
 
 // probed are all devices it looks at.
-func (l *lookout) probed() []string { return slices.Concat(l.lanes...) }
+func (l *lookout) probed() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Concat(l.lanes...)
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"scada/acquisition"
+	"scada/cmd/internal/config"
 	"scada/redundancy"
 	"scada/redundancy/role"
 )
@@ -15,7 +16,8 @@ import (
 // reach is which devices of an area this node reaches: by polling as the active, by its looks as the standby.
 type reach struct {
 	active   bool
-	devices  int      // of the area
+	devices  int // of the area
+	pulse    time.Duration
 	polled   int      // the active: devices that are polled and answer at present
 	commands int      // device writes under way
 	silent   []string // the active: do not
@@ -25,20 +27,17 @@ type reach struct {
 	failed   []string // the standby: could not be reached
 }
 
-// newLookout returns what looks at the area's devices from the standby, and the weights of all.
-func (s *Server) newLookout(a *area, sources []acquisition.Source) (*lookout, map[string]int) {
-	permitted, weights := map[string]bool{}, map[string]int{}
-	a.polled = map[string]bool{}
-	for _, d := range s.cfg.Devices {
-		serial := d.Modbus != nil && len(d.Modbus.Endpoints) > 0 && strings.HasPrefix(d.Modbus.Endpoints[0], "rtu:")
-		permitted[d.Name] = d.Probe != "none" && !serial // a serial line has one master
-		weights[d.Name] = d.Weight
-		a.polled[d.Name] = d.Modbus != nil
-	}
+// newLookout returns what looks at the area's devices from the standby.
+func (s *Server) newLookout(a *area, sources []acquisition.Source) *lookout {
 	return &lookout{
 		area: a.name, log: s.log, active: a.isActive, reached: map[string]bool{}, look: func(ctx context.Context, device string) error { return a.group.Probe(ctx, device) },
-		lanes: lanes(sources, func(device string) bool { return permitted[device] }),
-	}, weights
+		lanes: lanes(sources, a.permitted), changed: make(chan struct{}, 1),
+	}
+}
+
+// serial reports whether a device is on a serial line: that has one master.
+func serial(d config.Device) bool {
+	return d.Modbus != nil && len(d.Modbus.Endpoints) > 0 && strings.HasPrefix(d.Modbus.Endpoints[0], "rtu:")
 }
 
 // answers reports whether a device answers, by its state on the active. One request without an answer is no loss yet.
@@ -48,7 +47,8 @@ func answers(s acquisition.State) bool { return s == acquisition.Good || s == ac
 func (a *area) reach() reach {
 	r := reach{devices: len(a.group.Devices())}
 	a.mu.Lock()
-	r.active, r.commands = a.active, a.writes
+	plan := a.areaPlan
+	r.active, r.commands, r.pulse = a.active, a.writes, plan.pulse
 	a.mu.Unlock()
 	probed := a.lookout.probed()
 	there := map[string]bool{} // what answers the active
@@ -58,7 +58,7 @@ func (a *area) reach() reach {
 		case !r.active:
 		case !there[d.Device]:
 			r.silent = append(r.silent, d.Device)
-		case a.polled[d.Device]:
+		case plan.polled[d.Device]:
 			r.polled++
 		}
 	}
@@ -67,11 +67,11 @@ func (a *area) reach() reach {
 		if !r.active {
 			here, known = a.lookout.reaches(device)
 		}
-		r.watched += a.weights[device]
+		r.watched += plan.weights[device]
 		if here {
 			continue
 		}
-		r.lost += a.weights[device]
+		r.lost += plan.weights[device]
 		if !r.active && known {
 			r.failed = append(r.failed, device)
 			if there[device] {
@@ -122,18 +122,6 @@ func totalScore(h redundancy.Health) int {
 		sum += a.Lost
 	}
 	return sum
-}
-
-// pulse is the shortest period in which a device of the area is polled; 0 when none is. What only tells changes may be silent
-// for as long as nothing changes.
-func (s *Server) pulse(area string) time.Duration {
-	var shortest time.Duration
-	for _, t := range s.cfg.Tags {
-		if t.Area == area && s.areas[area].polled[t.Device] && (shortest == 0 || t.ScanPeriod < shortest) {
-			shortest = t.ScanPeriod
-		}
-	}
-	return shortest
 }
 
 // progress is how far the area has come with its samples.

@@ -25,6 +25,8 @@ const (
 	kindOutbox                      // part of the outbox of notifications, in snapshots
 	kindNotified                    // what a receiver has taken
 	kindExchange                    // a stretch of the past in which the standby lacks something
+	kindStage                       // part of a revision of the configuration that the standby is to try
+	kindRevision                    // tag numbers are those of another revision from here on
 )
 
 // partBytes is where long content is cut into several records; a record may have [redundancy.MaxRecord] bytes.

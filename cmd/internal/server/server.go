@@ -20,8 +20,6 @@ import (
 	"time"
 
 	"scada/acquisition"
-	"scada/acquisition/live"
-	"scada/acquisition/tag"
 	"scada/alarms"
 	"scada/cmd/internal/config"
 	"scada/cmd/internal/doctor"
@@ -33,6 +31,7 @@ import (
 	"scada/redundancy/role"
 	"scada/web"
 	"scada/web/api"
+	"scada/web/uaserver"
 	"scada/web/ui"
 )
 
@@ -60,14 +59,17 @@ type Options struct {
 // Server is one node.
 type Server struct {
 	*lifecycle
+	// cfg is the configuration this node was started with. What a running node can change of it is in the generation.
 	cfg      *config.Config
+	opts     Options
+	gen      atomic.Pointer[generation]
+	conf     *configurator
+	ua       atomic.Pointer[uaserver.Server] // nil: there is none
 	nodeName string
 	version  string
 	log      *slog.Logger
 	started  time.Time
 
-	live    *live.Table
-	plant   *web.Plant
 	store   *history.Store
 	journal *journal.Journal
 	pair    *redundancy.Node
@@ -94,8 +96,6 @@ type Server struct {
 	nodeNames []string
 	healers   map[string]*healer
 	resources map[string]*resource.Manager
-	drivers   map[string]string // device -> driver
-	alarmsOf  map[string]string // condition -> area
 	health    atomic.Pointer[assessment]
 	late      *lateness
 	network   *clientNetwork
@@ -120,14 +120,18 @@ func New(opts Options) (*Server, error) {
 	log := opts.Log.With("node", opts.Node)
 	s := &Server{
 		lifecycle: newLifecycle(log), cfg: cfg, nodeName: opts.Node, version: opts.Version, log: log, started: time.Now().UTC(),
-		live: live.New(len(cfg.Tags)), areas: map[string]*area{}, healers: map[string]*healer{}, resources: map[string]*resource.Manager{}, drivers: map[string]string{},
-		alarmsOf: map[string]string{}, problems: map[string]string{}, nodeNames: slices.Sorted(maps.Keys(cfg.Nodes)),
+		opts: opts, areas: map[string]*area{}, healers: map[string]*healer{}, resources: map[string]*resource.Manager{},
+		problems: map[string]string{}, nodeNames: slices.Sorted(maps.Keys(cfg.Nodes)),
 		alarmFeed: web.NewFeed[api.AlarmChange](feedSize), entryFeed: web.NewFeed[api.JournalEntry](feedSize),
 	}
 	s.level, s.logTail, s.dial = newLogLevel(opts.LogLevel, log), opts.LogTail, opts.Dial
 	s.onStop("log level", func(context.Context) error { s.level.stop(); return nil })
 	s.clients = newClients(s)
-	s.plant = &web.Plant{Tags: cfg.Tags, Live: s.live, Pages: pages(cfg)}
+	first, err := newGeneration(cfg, nil)
+	if err != nil {
+		return nil, err
+	}
+	s.gen.Store(first)
 	s.health.Store(&assessment{at: time.Now()})
 	heartbeat := cfg.Redundancy.Heartbeat
 	s.vigil = newVigil(heartbeat*time.Duration(cfg.Redundancy.Misses)-heartbeat/2, heartbeat)
@@ -139,6 +143,9 @@ func New(opts Options) (*Server, error) {
 	return s, nil
 }
 
+// now is the generation this node runs.
+func (s *Server) now() *generation { return s.gen.Load() }
+
 // build makes the parts from the bottom up; each registers its teardown the moment it exists.
 func (s *Server) build(opts Options, node config.Node) error {
 	if err := s.buildResources(opts); err != nil {
@@ -146,6 +153,9 @@ func (s *Server) build(opts Options, node config.Node) error {
 	}
 	if err := os.MkdirAll(node.Data, 0o750); err != nil {
 		return fmt.Errorf("creating the data folder: %w", err)
+	}
+	if err := s.openConfiguration(node); err != nil {
+		return err
 	}
 	if err := s.openArchives(node); err != nil {
 		return err
@@ -164,7 +174,7 @@ func (s *Server) build(opts Options, node config.Node) error {
 
 func (s *Server) openArchives(node config.Node) error {
 	store, err := history.Open(filepath.Join(node.Data, "history"), history.Options{
-		Tags: recordAll(s.cfg.Tags), Retention: s.cfg.History.Raw, Hourly: s.cfg.History.Hourly, MaxDisk: s.cfg.History.MaxDisk, Logger: s.log.With("component", "history"),
+		Tags: recordAll(s.now().cfg.Tags), Retention: s.now().cfg.History.Raw, Hourly: s.now().cfg.History.Hourly, MaxDisk: s.now().cfg.History.MaxDisk, Logger: s.log.With("component", "history"),
 	})
 	if err != nil {
 		return fmt.Errorf("opening the history: %w", err)
@@ -191,7 +201,7 @@ func (s *Server) pruneJournal(ctx context.Context) error {
 	tick := time.NewTicker(pruneEvery)
 	defer tick.Stop()
 	for {
-		if n, err := s.journal.Prune(time.Now().Add(-s.cfg.History.Journal).UnixNano()); err != nil {
+		if n, err := s.journal.Prune(time.Now().Add(-s.now().cfg.History.Journal).UnixNano()); err != nil {
 			s.log.Error("Old entries could not be removed from the journal", "error", err)
 		} else if n > 0 {
 			s.log.Info("Old entries were removed from the journal", "entries", n)
@@ -232,57 +242,42 @@ func (s *Server) buildAreas(opts Options, node config.Node) error {
 		area.image = newImage(area, node.Data)
 		area.image.load()
 		s.areas[a.Name], s.healers[a.Name] = area, h
-		area.pulse = s.pulse(a.Name)
 	}
 	return nil
 }
 
 func (s *Server) buildArea(name string, opts Options, node config.Node) (*area, error) {
+	g := s.now()
+	plan := g.plans[name]
 	a := &area{
-		name: name, node: s.nodeName, log: s.log, live: s.live, store: s.store, digest: s.cfg.Digest, wake: make(chan struct{}, 1),
-		unit: s.unit, keep: newKeeper(s.cfg.Tags), vigil: s.vigil, resources: s.resources[name],
+		name: name, node: s.nodeName, log: s.log, live: g.live, store: s.store, digest: g.cfg.Digest, wake: make(chan struct{}, 1),
+		unit: s.unit, keep: newKeeper(g.cfg.Tags), vigil: s.vigil, resources: s.resources[name], conf: s.conf,
+		areaPlan: plan, engine: plan.engine, flood: plan.alarms.Flood,
 	}
-	var own []tag.Definition
-	for _, t := range s.cfg.Tags {
-		if t.Area == name {
-			own = append(own, t)
-			a.ids = append(a.ids, t.ID)
-		}
-	}
-	cfg := alarms.Config{FirstScanGrace: s.cfg.Alarms.FirstScanGrace, Flood: s.cfg.Alarms.Flood}
-	a.flood = cfg.Flood
-	for _, def := range s.cfg.Alarms.Alarms {
-		if def.Area == name {
-			cfg.Alarms = append(cfg.Alarms, def)
-			a.inputs = append(a.inputs, s.inputsOf(def)...)
-		}
-	}
-	slices.Sort(a.inputs)
-	a.inputs = slices.Compact(a.inputs)
 	var err error
-	if a.engine, err = alarms.New(cfg, s.cfg.Lookup); err != nil {
-		return nil, err
-	}
-	for _, c := range a.engine.Conditions(alarms.Filter{}) {
-		s.alarmsOf[c.ID] = name
-	}
 	if a.notify, err = s.buildNotifier(a, opts, node); err != nil {
 		return nil, err
 	}
-	sources, err := s.sources(name, opts, node)
-	if err != nil {
+	if a.apps, err = s.buildApps(a, g); err != nil {
 		return nil, err
 	}
-	if a.apps, err = s.buildApps(a, node); err != nil {
-		return nil, err
-	}
-	if a.apps != nil {
-		sources = append(sources, a.apps.engine)
+	var sources []acquisition.Source
+	for _, c := range g.cfg.Channels(name) {
+		f, err := s.buildFeed(a, g, c, a.apps.engine.Load())
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, f)
 	}
 	a.group, err = acquisition.NewGroup(sources, func(f acquisition.FirstGood) { s.firstGood(name, f) })
-	a.proof = newProof(own, func(missed, duplicates int) { s.pair.Proof(name, missed, duplicates) })
-	a.lookout, a.weights = s.newLookout(a, sources)
+	a.proof = s.newProof(a)
+	a.lookout = s.newLookout(a, sources)
 	return a, err
+}
+
+// newProof is made anew with each generation: the tag it looks at may have another number.
+func (s *Server) newProof(a *area) *proof {
+	return newProof(a.own, func(missed, duplicates int) { s.pair.Proof(a.name, missed, duplicates) })
 }
 
 // firstGood completes the record of the switch-over: every device has delivered its first values, or does not answer.
@@ -311,31 +306,14 @@ func lastGood(f acquisition.FirstGood) time.Time {
 	return at
 }
 
-// inputsOf returns the tags an alarm is judged on.
-func (s *Server) inputsOf(def alarms.Definition) []tag.ID {
-	names := append([]string{def.Tag, def.Setpoint, def.Target, def.SuppressTag}, def.Tags...)
-	for _, l := range def.Limits {
-		names = append(names, l.Tag)
-	}
-	var ids []tag.ID
-	for _, name := range names {
-		if id, ok := s.cfg.Lookup(name); ok {
-			ids = append(ids, id)
-		}
-	}
-	return ids
-}
-
 func (s *Server) unit(tagName string) string {
-	if id, ok := s.cfg.Lookup(tagName); ok {
-		return s.cfg.Tags[id].Unit
-	}
-	return ""
+	def, _ := s.now().definition(tagName)
+	return def.Unit
 }
 
 // alarmArea returns the area a condition belongs to.
 func (s *Server) alarmArea(condition string) (string, bool) {
-	name, ok := s.alarmsOf[condition]
+	name, ok := s.now().alarmsOf[condition]
 	return name, ok
 }
 
@@ -351,7 +329,7 @@ func (s *Server) buildPair(opts Options, node config.Node) error {
 		return err
 	}
 	c := redundancy.Config{
-		Project: s.cfg.Project, Version: s.version, Digest: s.cfg.Digest, Self: s.nodeName, Peer: peer.Name, DataDir: node.Data,
+		Project: s.cfg.Project, Version: s.version, Digest: s.now().cfg.Digest, Self: s.nodeName, Peer: peer.Name, DataDir: node.Data,
 		Heartbeat: r.Heartbeat, Misses: r.Misses, JoinWait: r.JoinWait, Failback: failback, HoldOff: r.HoldOff, Policy: policy,
 		HealthMargin: r.HealthMargin,
 	}
@@ -398,7 +376,7 @@ func (s *Server) pairEvent(ev redundancy.Event) {
 
 func (s *Server) buildWeb(opts Options, node config.Node) error {
 	cfg := web.Config{
-		Node: s.nodeName, Address: node.HTTP, PairKey: s.cfg.Web.PairKey, Origins: s.origins(), Mimics: s.mimics(), Backup: s.backup, Archive: archive{s}, Diagnosis: s, Clients: s.clients.page, Log: s.log.With("component", "web"), Listen: opts.Listen,
+		Node: s.nodeName, Address: node.HTTP, PairKey: s.cfg.Web.PairKey, Origins: s.origins(), Mimics: s.mimics(), Backup: s.backup, Archive: archive{s}, Configuration: s.conf, Diagnosis: s, Clients: s.clients.page, Log: s.log.With("component", "web"), Listen: opts.Listen,
 	}
 	if ui.Built() {
 		cfg.UI = ui.Files()
@@ -440,13 +418,13 @@ func (s *Server) start(opts Options, node config.Node) error {
 		if n := s.areas[name].notify; n != nil {
 			s.spawn("outbox of "+name, n.keep)
 		}
-		if h := s.areas[name].apps; h != nil {
-			s.spawn("applications of "+name, h.run)
-			s.spawn("deployment folder of "+name, h.watch)
-		}
+		s.spawn("applications of "+name, s.areas[name].apps.run)
+		s.spawn("deployment folder of "+name, s.areas[name].apps.watch)
 		s.spawn("committer of "+name, s.areas[name].commit.run)
 		s.spawn("healer of "+name, s.healers[name].run)
 	}
+	s.spawn("configuration", s.conf.run)
+	s.spawn("trials of the configuration", s.conf.tries)
 	s.spawn("retention of the journal", s.pruneJournal)
 	s.spawn("scrub of the history", s.scrub)
 	s.spawn("vigil", s.vigil.run)
@@ -464,6 +442,7 @@ func (s *Server) start(opts Options, node config.Node) error {
 		if err != nil {
 			return err
 		}
+		s.ua.Store(ua)
 		l, err := opts.Listen("tcp", node.OPCUA)
 		if err != nil {
 			return fmt.Errorf("opc ua server: listen on %s: %w", node.OPCUA, err)

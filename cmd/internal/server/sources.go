@@ -9,57 +9,53 @@ import (
 	"scada/acquisition/modbus"
 	"scada/acquisition/opcua"
 	"scada/acquisition/system"
+	"scada/acquisition/tag"
 	"scada/cmd/internal/config"
 )
 
-// sources makes the drivers of an area's devices.
-func (s *Server) sources(area string, opts Options, node config.Node) ([]acquisition.Source, error) {
-	var buses []modbus.Device
-	var sources []acquisition.Source
-	for _, d := range s.cfg.Devices {
-		if d.Area != area {
-			continue
-		}
-		s.drivers[d.Name] = d.Driver
-		if d.Modbus != nil {
-			buses = append(buses, *d.Modbus)
-			continue
-		}
-		if d.App != nil {
-			continue // they are one source together, see buildApps
-		}
-		if d.System != nil {
-			src, err := system.New(system.Options{Device: d.Name, Tags: d.System, Look: func() system.Facts { return s.facts(area) }})
-			if err != nil {
-				return nil, fmt.Errorf("device %s: %w", d.Name, err)
-			}
-			sources = append(sources, src)
-			continue
-		}
-		if d.OPCUA == nil {
-			src, err := calc.New(calc.Options{Device: d.Name, Tags: d.Calculated, Live: s.live, Lookup: s.cfg.Lookup, Logger: s.log.With("component", "calculated")})
-			if err != nil {
-				return nil, fmt.Errorf("calculated tags of area %s: %w", area, err)
-			}
-			sources = append(sources, src)
-			continue
-		}
-		src, err := s.uaSource(*d.OPCUA, opts, node)
-		if err != nil {
-			return nil, fmt.Errorf("device %s: %w", d.Name, err)
-		}
-		sources = append(sources, src)
+// buildFeed makes the driver of a channel. It touches no device before it runs.
+func (s *Server) buildFeed(a *area, g *generation, c config.Channel, apps acquisition.Source) (*feed, error) {
+	f := newFeed(a, c)
+	var err error
+	switch d := c.Devices[0]; {
+	case d.Modbus != nil:
+		f.Source, err = s.modbusSource(c, f)
+	case d.OPCUA != nil:
+		f.Source, err = s.uaSource(*d.OPCUA)
+	case d.App != nil:
+		f.Source = apps
+	case d.System != nil:
+		f.Source, err = system.New(system.Options{Device: d.Name, Tags: d.System, Look: func() system.Facts { return s.facts(a.name) }})
+	default:
+		f.Source, err = calc.New(calc.Options{Device: d.Name, Tags: d.Calculated, Live: g.live, Lookup: g.cfg.Lookup, Logger: s.log.With("component", "calculated")})
 	}
-	channels, err := modbus.New(buses, modbus.Options{LocalAddr: node.Field, Dial: opts.Dial, Logger: s.log.With("component", "modbus"), Last: s.live.Get})
+	if err != nil {
+		return nil, fmt.Errorf("device %s: %w", c.Devices[0].Name, err)
+	}
+	return f, nil
+}
+
+// modbusSource makes the driver of the devices behind one endpoint.
+func (s *Server) modbusSource(c config.Channel, f *feed) (acquisition.Source, error) {
+	buses := make([]modbus.Device, len(c.Devices))
+	for i, d := range c.Devices {
+		buses[i] = *d.Modbus
+	}
+	last := func(id tag.ID) tag.Sample { return s.now().last(f.names[id]) }
+	channels, err := modbus.New(buses, modbus.Options{LocalAddr: s.cfg.Nodes[s.nodeName].Field, Dial: s.opts.Dial, Logger: s.log.With("component", "modbus"), Last: last})
 	if err != nil {
 		return nil, err
 	}
-	return append(sources, channels...), nil
+	if len(channels) != 1 {
+		return nil, fmt.Errorf("%d channels where the configuration has one", len(channels))
+	}
+	return channels[0], nil
 }
 
 // uaSource makes the driver of one OPC UA device. The client certificate is made when a device asks for security.
-func (s *Server) uaSource(d opcua.Device, opts Options, node config.Node) (acquisition.Source, error) {
-	o := opcua.Options{LocalAddress: node.Field, Dial: opts.Dial, Log: s.log.With("component", "opcua", "device", d.Name)}
+func (s *Server) uaSource(d opcua.Device) (acquisition.Source, error) {
+	node := s.cfg.Nodes[s.nodeName]
+	o := opcua.Options{LocalAddress: node.Field, Dial: s.opts.Dial, Log: s.log.With("component", "opcua", "device", d.Name)}
 	if d.Security != "" && d.Security != "None" {
 		dir := filepath.Join(node.Data, "pki-client")
 		identity, err := opcua.LoadOrCreateIdentity(dir, applicationURI(s.cfg.Project, s.nodeName)+":client")
