@@ -39,7 +39,7 @@ func (s *session) fill() error {
 		s.countPoll(p, j)
 		s.transmit(p.dev, p, nil, p.pdu, p.adu)
 	}
-	s.backlog = s.trial == nil && s.flying >= s.window() && s.sched.Deadline() <= s.now
+	s.backlog = s.c.auto.on && s.trial == nil && s.flying >= s.window() && s.sched.Deadline() <= s.now
 	return s.flush()
 }
 

@@ -2,6 +2,7 @@ package opcua
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,15 +29,36 @@ func readValue(id *ua.NodeID) *ua.ReadValueID {
 // readItems reads the given tags and publishes what came, batch by batch.
 func (s *Source) readItems(ctx context.Context, c *channel, indexes []int) error {
 	for len(indexes) > 0 {
-		part := indexes[:min(len(indexes), readBatch)]
-		indexes = indexes[len(part):]
+		part := indexes[:min(len(indexes), s.most(readBatch))]
 		batch, err := s.readPart(ctx, c, part)
+		if s.tooMany(len(part), err) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
+		indexes = indexes[len(part):]
 		s.publish(batch)
 	}
 	return nil
+}
+
+// most returns how many nodes go into one request.
+func (s *Source) most(wanted int) int {
+	if n := int(s.limit.Load()); n > 0 {
+		return min(wanted, n)
+	}
+	return wanted
+}
+
+// tooMany reports whether a request was refused because it named so many nodes; from then on they name half as many.
+func (s *Source) tooMany(named int, err error) bool {
+	if !errors.Is(err, ua.StatusBadTooManyOperations) || named < 2 {
+		return false
+	}
+	s.limit.Store(int32(named / 2))
+	s.log.Info("device takes fewer nodes in a request", "nodes", named/2)
+	return true
 }
 
 func (s *Source) readPart(ctx context.Context, c *channel, part []int) ([]reading, error) {
@@ -167,11 +189,15 @@ func (s *Source) create(ctx context.Context, c *channel, g group) (*subscription
 	}
 	sub := &subscription{id: made.SubscriptionID, next: 1, heard: time.Now()}
 	for rest := g.items; len(rest) > 0; {
-		part := rest[:min(len(rest), monitorBatch)]
-		rest = rest[len(part):]
-		if err := s.monitor(ctx, c, sub.id, g.period, part); err != nil {
+		part := rest[:min(len(rest), s.most(monitorBatch))]
+		err := s.monitor(ctx, c, sub.id, g.period, part)
+		if s.tooMany(len(part), err) {
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
+		rest = rest[len(part):]
 	}
 	return sub, nil
 }

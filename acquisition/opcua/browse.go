@@ -47,12 +47,15 @@ func (s *Source) Browse(ctx context.Context, node string, skip, most int) ([]acq
 	for depth := 0; depth < browseDepth && len(level) > 0 && len(w.seen) < browseNodes; depth++ {
 		var next []place
 		for len(level) > 0 {
-			part := level[:min(len(level), browseBatch)]
-			level = level[len(part):]
+			part := level[:min(len(level), s.most(browseBatch))]
 			below, err := w.below(ctx, part)
+			if s.tooMany(len(part), err) {
+				continue
+			}
 			if err != nil {
 				return nil, 0, err
 			}
+			level = level[len(part):]
 			next = append(next, below...)
 		}
 		level = next
@@ -175,8 +178,7 @@ var asked = [...]ua.AttributeID{ua.AttributeIDDataType, ua.AttributeIDValueRank,
 func (s *Source) describe(ctx context.Context, c *channel, places []place) ([]acquisition.Node, error) {
 	nodes := make([]acquisition.Node, 0, len(places))
 	for len(places) > 0 {
-		part := places[:min(len(places), browseBatch)]
-		places = places[len(part):]
+		part := places[:min(len(places), max(1, s.most(browseBatch*len(asked))/len(asked)))]
 		req := &ua.ReadRequest{TimestampsToReturn: ua.TimestampsToReturnNeither}
 		for _, p := range part {
 			for _, a := range asked {
@@ -184,6 +186,10 @@ func (s *Source) describe(ctx context.Context, c *channel, places []place) ([]ac
 			}
 		}
 		res, err := call[*ua.ReadResponse](ctx, c, req)
+		if s.tooMany(len(req.NodesToRead), err) {
+			continue
+		}
+		places = places[len(part):]
 		if err != nil {
 			return nil, fmt.Errorf("asking what the variables are: %w", err)
 		}

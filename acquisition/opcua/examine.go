@@ -38,7 +38,7 @@ func (s *Source) Examine(ctx context.Context, _ string) (acquisition.Examination
 	}
 	var part []int
 	for _, i := range s.all() {
-		if s.items[i].bad == nil && len(part) < readBatch {
+		if s.items[i].bad == nil && len(part) < s.most(readBatch) {
 			part = append(part, i)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gopcua/opcua/ua"
@@ -22,7 +23,7 @@ const (
 	watchEvery   = 500 * time.Millisecond
 	watchLimit   = 1250 * time.Millisecond // an answer to the watchdog later than this is none
 	firstBackoff = 100 * time.Millisecond
-	lastBackoff  = time.Second
+	lastBackoff  = 500 * time.Millisecond // a device that is back is found soon; where nothing listens an attempt costs little
 )
 
 // ErrNotConnected is the reason nothing could be asked of the device.
@@ -46,6 +47,7 @@ type Source struct {
 	byTag  map[tag.ID]int
 
 	lifetime time.Duration // of the keys of a secure channel
+	limit    atomic.Int32  // nodes the device takes in one request; 0 is not known
 
 	writing sync.Mutex // one write at a time
 	probing sync.Mutex // held by a probe or by Run

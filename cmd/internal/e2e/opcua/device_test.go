@@ -43,6 +43,7 @@ type device struct {
 	pki   string
 	items int
 	every time.Duration
+	nodes int // in one request; 0 is any number
 	cmd   *exec.Cmd
 	read  chan struct{}
 }
@@ -68,7 +69,7 @@ func newDevice(t *testing.T, items int, every time.Duration) *device {
 // start waits until it listens: node takes seconds to load its address space.
 func (d *device) start() {
 	d.t.Helper()
-	d.cmd = exec.Command("node", "device.mjs", strconv.Itoa(d.port), d.pki, strconv.Itoa(d.items), strconv.Itoa(int(d.every.Milliseconds())))
+	d.cmd = exec.Command("node", "device.mjs", strconv.Itoa(d.port), d.pki, strconv.Itoa(d.items), strconv.Itoa(int(d.every.Milliseconds())), strconv.Itoa(d.nodes))
 	d.cmd.Dir = "server"
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {
@@ -319,4 +320,24 @@ func TestForeignDeviceChangesItsCertificate(t *testing.T) {
 	d.start()
 	time.Sleep(2 * time.Second)
 	accept()
+}
+
+// TestForeignDeviceIsAsked: a device that takes few nodes in a request is read all the same, says who it is, and what it has.
+func TestForeignDeviceIsAsked(t *testing.T) {
+	d := newDevice(t, 100, 100*time.Millisecond)
+	d.nodes = 30
+	d.start()
+	r := newRig(t, d, nil, nil)
+	r.allFresh(60 * time.Second)
+	nodes, total, err := r.source.Browse(t.Context(), "", 10, 50)
+	if err != nil || total != 100 || len(nodes) != 50 || nodes[0].Type != tag.TypeFloat64 || nodes[0].Path != "Plant/v18" || nodes[0].ID != "ns=1;s=v18" {
+		t.Errorf("%d of %d nodes, %v", len(nodes), total, err)
+		t.Log(nodes)
+	}
+	e, err := r.source.Examine(t.Context(), "mixer")
+	if err != nil || len(e.Identity) == 0 || e.Largest != d.nodes || len(e.Trials) != 1 || !e.Trials[0].Good() {
+		t.Errorf("%+v, %v", e, err)
+	}
+	t.Logf("%+v", e)
+	r.allFresh(recoveredWithin + grace)
 }

@@ -1,7 +1,9 @@
 // An OPC UA device that shares no code with this project: folder Plant with variables v0 … v(n-1), all of which hold the
 // time of their last change in milliseconds since 1970, so that whoever reads them sees how old they are.
 //
-//   node device.mjs PORT PKI-FOLDER VARIABLES EVERY-MS
+//   node device.mjs PORT PKI-FOLDER VARIABLES EVERY-MS [NODES]
+//
+// NODES is how many nodes it takes in one request; 0 or nothing is any number.
 //
 // It prints "ready" when it listens. Its certificate is made in the folder when it has none.
 
@@ -13,7 +15,8 @@ const { nodesets } = require("node-opcua-nodesets");
 const { OPCUAServer } = require("node-opcua-server");
 const { DataType } = require("node-opcua-variant");
 
-const [port, pki, count, every] = process.argv.slice(2);
+const [port, pki, count, every, nodes] = process.argv.slice(2);
+const limits = { maxNodesPerRead: Number(nodes), maxNodesPerBrowse: Number(nodes), maxMonitoredItemsPerCall: Number(nodes) };
 const certificates = new OPCUACertificateManager({ rootFolder: pki, automaticallyAcceptUnknownCertificate: true });
 const server = new OPCUAServer({
   port: Number(port),
@@ -24,7 +27,7 @@ const server = new OPCUAServer({
   serverCertificateManager: certificates,
   userCertificateManager: certificates,
   serverInfo: { applicationUri: "urn:other:device" },
-  serverCapabilities: { maxSessions: 20 },
+  serverCapabilities: { maxSessions: 20, operationLimits: Number(nodes) > 0 ? limits : {} },
   capabilitiesForMDNS: [],
 });
 await server.initialize();
