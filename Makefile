@@ -142,13 +142,15 @@ bench-modbus: need apt acquisition/modbus/testdata/peers/node_modules/.stamp
 # FUXA is the anchor of the dashboard's figures. It is compiled by its own install scripts, which takes minutes.
 .tools/fuxa/node_modules/.stamp: | need
 	mkdir -p .tools/fuxa
-	cd .tools/fuxa && npm install --no-audit --no-fund --loglevel=error @frangoteam/fuxa@$(FUXA_VERSION)
+	cd .tools/fuxa && npm install --no-audit --no-fund --loglevel=error @frangoteam/fuxa@$(FUXA_VERSION) modbus-serial@8.0.19 socket.io-client@4.8.3
 	touch $@
 
-# What the dashboard costs: the server with hundreds of sockets, the page in Chromium, a large plant, and the page of FUXA beside it.
-bench-web: need ui apt .tools/fuxa/node_modules/.stamp
+# What the dashboard costs: the server with hundreds of sockets, the page in Chromium, a large plant; FUXA's page beside it, and both
+# servers at the same device.
+bench-web: need build ui apt .tools/fuxa/node_modules/.stamp
 	go test -count=1 -timeout 30m ./web -run TestSocketLoad -v -load $(WEBT)
 	go test -count=1 -timeout 30m ./web/ui -run 'TestFigures|TestPeer' -v -figures $(WEBT) -peer $(CURDIR)/.tools/fuxa
+	go test -count=1 -timeout 30m -tags e2e ./cmd/internal/e2e -run TestBesideFUXA -v -fuxa $(CURDIR)/.tools/fuxa
 
 bench: need bench-history bench-modbus cmd/internal/e2e/opcua/server/node_modules/.stamp
 	go test -run '^$$' -bench . -benchmem ./acquisition/... ./alarms/... ./history/... ./redundancy/... ./web/...
