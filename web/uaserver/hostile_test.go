@@ -54,7 +54,7 @@ func newHostile(t *testing.T) *hostile {
 		p.tags[starts:][i].History = tag.HistoryOff // the archive has only what comes before
 	}
 	srv, err := uaserver.New(uaserver.Config{
-		Project: "waterworks", ApplicationURI: "urn:test:a", AllowNone: true, AllowAnonymous: true, AnonymousMayWrite: true, History: a, Alarms: s,
+		Project: "waterworks", ApplicationURI: "urn:test:a", AllowNone: true, AllowAnonymous: true, AnonymousMayWrite: true, History: a, Alarms: recording{s},
 		Limits: uaserver.Limits{MonitoredItems: 20_000, ItemsPerSubscription: 2000, QueueSize: 100, Subscriptions: 20, Sessions: 200},
 	}, p)
 	if err != nil {
@@ -317,6 +317,10 @@ func hostileRequests(t testing.TB, r *raw) [][]byte {
 	}
 	watched := eventItem(server, 10, fields("EventId", "Message", "ActiveState/Id", ""), where...)
 	deadband := item(speedNode, 1, 0, 10, &ua.DataChangeFilter{Trigger: ua.DataChangeTriggerStatusValue, DeadbandType: uint32(ua.DeadbandTypePercent), DeadbandValue: 10})
+	pastEvents := &ua.HistoryReadRequest{
+		HistoryReadDetails: ua.NewExtensionObject(&ua.ReadEventDetails{StartTime: origin, EndTime: second(100), NumValuesPerNode: 3, Filter: &ua.EventFilter{SelectClauses: fields("EventId", "Message"), WhereClause: &ua.ContentFilter{Elements: where}}}),
+		NodesToRead:        []*ua.HistoryReadValueID{{NodeID: server, DataEncoding: &ua.QualifiedName{}}},
+	}
 	sub := uint32(1)
 	condition := ua.NewStringNodeID(2, "alarm:speed")
 	requests := []ua.Request{
@@ -346,6 +350,7 @@ func hostileRequests(t testing.TB, r *raw) [][]byte {
 		past(&ua.ReadRawModifiedDetails{StartTime: origin, EndTime: second(100), NumValuesPerNode: 10, ReturnBounds: true}),
 		past(&ua.ReadProcessedDetails{StartTime: origin, EndTime: second(100), ProcessingInterval: 1000, AggregateType: []*ua.NodeID{standard(id.AggregateFunction_Average)}, AggregateConfiguration: &ua.AggregateConfiguration{UseServerCapabilitiesDefaults: true}}),
 		past(&ua.ReadAtTimeDetails{ReqTimes: []time.Time{origin, second(3)}}),
+		pastEvents,
 		&ua.DeleteMonitoredItemsRequest{SubscriptionID: sub, MonitoredItemIDs: []uint32{1}}, &ua.DeleteSubscriptionsRequest{SubscriptionIDs: []uint32{sub}},
 	}
 	out := make([][]byte, len(requests))
