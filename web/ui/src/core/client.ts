@@ -87,7 +87,9 @@ export class Client {
   /** begin finds out whether somebody is signed in, and if so connects. */
   async begin(): Promise<void> {
     try {
-      this.admit(await this.http.call<Session>(this.home, "GET", "/session"));
+      const session = await this.http.call<Session>(this.home, "GET", "/session");
+      if (session.must_change) throw new Failure(401, "password_due", ""); // signs in again, and changes it then
+      this.admit(session);
     } catch (e) {
       this.session = null;
       if (!(e instanceof Failure) || e.status !== 401) console.warn("session", e);
@@ -95,9 +97,18 @@ export class Client {
     }
   }
 
-  async signIn(user: string, password: string): Promise<void> {
+  /** signIn resolves with false when the password has to be changed first. */
+  async signIn(user: string, password: string): Promise<boolean> {
     this.http.forget();
-    this.admit(await this.http.call<Session>(this.home, "POST", "/session", { user, password }));
+    const session = await this.http.call<Session>(this.home, "POST", "/session", { user, password });
+    if (session.must_change) return false;
+    this.admit(session);
+    return true;
+  }
+
+  /** changePassword changes one's own password; the server begins a new session with it. */
+  async changePassword(old: string, fresh: string): Promise<void> {
+    this.admit(await this.http.call<Session>(this.home, "POST", "/session/password", { old, new: fresh }));
   }
 
   async signOut(): Promise<void> {

@@ -162,6 +162,8 @@ export interface Session {
   user: string;
   role: string;
   permissions: string[];
+  /** must_change: the password was set by somebody else; nothing is allowed but to change it. */
+  must_change?: boolean;
   expires_at: string;
   node: string;
   token?: string;

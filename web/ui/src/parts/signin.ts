@@ -9,20 +9,33 @@ export class SignIn extends Part {
   private error = "";
   private busy = false;
   private away = false; // the server that sent the page does not answer
+  private due = ""; // the password that has to be changed first
 
   protected override render(): TemplateResult {
     const t = settings.t;
     return html`<main class="signin">
       <form @submit=${this.submit}>
         <div class="title">${logo()}<h1>${t("app.name")}</h1></div>
-        <label class="field"><span>${t("login.user")}</span><input class="in" name="user" autocomplete="username" required autofocus /></label>
-        <label class="field"><span>${t("login.password")}</span><input class="in" name="password" type="password" autocomplete="current-password" required /></label>
+        ${this.due === "" ? this.credentials() : this.change()}
         <div class="error" role="alert">${this.error === "" ? nothing : this.error}</div>
         ${this.away ? client.link.others().map((url) => html`<a href=${url}>${t("login.elsewhere", { url })}</a>`) : nothing}
-        <ix-button id="sign-in" type="submit" ?disabled=${this.busy} @click=${this.press}>${t("login.submit")}</ix-button>
+        <ix-button id="sign-in" type="submit" ?disabled=${this.busy} @click=${this.press}>${t(this.due === "" ? "login.submit" : "login.change")}</ix-button>
         <div class="choice head-choices">${languageChoice()}${themeButton()}</div>
       </form>
     </main>`;
+  }
+
+  private credentials(): TemplateResult {
+    const t = settings.t;
+    return html`<label class="field"><span>${t("login.user")}</span><input class="in" name="user" autocomplete="username" required autofocus /></label>
+        <label class="field"><span>${t("login.password")}</span><input class="in" name="password" type="password" autocomplete="current-password" required /></label>`;
+  }
+
+  private change(): TemplateResult {
+    const t = settings.t;
+    return html`<p>${t("login.due")}</p>
+        <label class="field"><span>${t("login.fresh")}</span><input class="in" name="fresh" type="password" autocomplete="new-password" minlength="8" maxlength="256" required autofocus /></label>
+        <label class="field"><span>${t("login.again")}</span><input class="in" name="again" type="password" autocomplete="new-password" required /></label>`;
   }
 
   private press = (e: Event): void => {
@@ -38,7 +51,15 @@ export class SignIn extends Part {
     this.error = "";
     this.requestUpdate();
     try {
-      await client.signIn(String(data.get("user")), String(data.get("password")));
+      if (this.due === "") {
+        const password = String(data.get("password"));
+        if (!(await client.signIn(String(data.get("user")), password))) this.due = password;
+      } else if (data.get("fresh") !== data.get("again")) {
+        this.error = settings.t("login.differ");
+      } else {
+        await client.changePassword(this.due, String(data.get("fresh")));
+        this.due = "";
+      }
     } catch (err) {
       this.error = reason(err);
       this.away = err instanceof Failure && err.status === 0;
