@@ -45,6 +45,10 @@ func (s *Server) buildHandler() (http.Handler, error) {
 	policy := contentPolicy(hosts)
 	return s.tracked(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		setHeaders(w.Header(), policy, s.cfg.TLS != nil)
+		if len(r.TransferEncoding) > 0 {
+			// A proxy that believed a Content-Length beside it may have put somebody else's request behind this one.
+			w.Header().Set("Connection", "close")
+		}
 		if s.crossOrigin(w, r) {
 			return
 		}

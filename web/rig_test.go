@@ -198,6 +198,7 @@ func (f *fake) Alarms(_ context.Context, q api.AlarmFilter) (api.Alarms, error) 
 	if q.Cursor != "" {
 		fmt.Sscan(q.Cursor, &from)
 	}
+	from = max(min(from, len(f.alarms)), 0)
 	to := min(from+q.Limit, len(f.alarms))
 	out := api.Alarms{Alarms: append([]api.Alarm{}, f.alarms[from:to]...), Total: len(f.alarms)}
 	if to < len(f.alarms) {
@@ -295,6 +296,8 @@ type rig struct {
 	net  *pipes
 	http *http.Client
 	stop func()
+
+	cookie string // of an administrator, once there is one
 }
 
 func startRig(t *testing.T, cfg Config, f *fake) *rig {
