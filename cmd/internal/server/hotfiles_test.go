@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -173,6 +174,8 @@ func TestBothNodesChangedApart(t *testing.T) {
 	})
 }
 
+var deployments = flag.Int("deployments", 60, "how many deployments the test of what they leave behind makes")
+
 // TestManyDeploymentsLeaveNothingBehind: goroutines, memory and files are those of the beginning.
 func TestManyDeploymentsLeaveNothingBehind(t *testing.T) {
 	hot(t, func(w *world) {
@@ -189,16 +192,13 @@ func TestManyDeploymentsLeaveNothingBehind(t *testing.T) {
 			open, _ := filepath.Glob("/proc/self/fd/*")
 			return runtime.NumGoroutine(), m.HeapAlloc, len(open)
 		}
-		n := 200
-		if testing.Short() {
-			n = 20
-		}
-		for i := range 20 {
+		n := *deployments
+		for i := range 21 {
 			change(i)
 		}
 		g0, h0, f0 := measure()
 		for i := range n {
-			change(i + 1)
+			change(i)
 		}
 		g1, h1, f1 := measure()
 		t.Logf("%d deployments: goroutines %d -> %d, heap %d -> %d KiB, files %d -> %d", n, g0, g1, h0>>10, h1>>10, f0, f1)
