@@ -60,6 +60,7 @@ type world struct {
 
 	resource func(node string, c config.Resource) (resource.Resource, error)
 	notice   io.Writer // of nodes started from now on
+	logTo    io.Writer // the whole log of nodes started from now on
 }
 
 func newWorldOf(t *testing.T, plant string, res func(node string, c config.Resource) (resource.Resource, error)) *world {
@@ -109,6 +110,9 @@ func (w *world) start(name string) {
 	log := slog.New(slog.DiscardHandler)
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(w.t.Output(), nil))
+	}
+	if w.logTo != nil {
+		log = slog.New(slog.NewTextHandler(w.logTo, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	opts := Options{Config: w.cfg, Node: name, Version: "test", Log: log, Dial: host.Dial, Listen: host.Listen, Notice: w.notice}
 	if w.resource != nil {

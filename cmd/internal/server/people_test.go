@@ -229,3 +229,41 @@ func TestCommandsNeedTheRoleInTheirArea(t *testing.T) {
 		}
 	})
 }
+
+// TestNoSecretInTheLog: nothing of a password, token, hash or one-time password is in the log, whatever its level.
+func TestNoSecretInTheLog(t *testing.T) {
+	bubble(t, func(w *world) {
+		log, notice := &secretPaper{}, &secretPaper{}
+		w.logTo, w.notice = log, notice
+		w.restart("a", "b")
+		w.ready()
+		w.within(10*time.Second, "a password is told", func() error {
+			if len(notice.passwords()) == 0 {
+				return fmt.Errorf("nothing yet")
+			}
+			return nil
+		})
+		hash, err := web.HashPassword("password-of-vera")
+		if err != nil {
+			t.Fatal(err)
+		}
+		token := "scada_0123456789abcdef"
+		w.change("b", web.PeopleChange{Verb: web.PeopleAdd, Name: "vera", Role: web.Viewer, Hash: hash})
+		w.change("a", web.PeopleChange{Verb: web.PeopleCreateToken, Name: "collector", Role: web.Viewer, Hash: web.HashToken(token)})
+		for _, try := range []string{"password-of-vera", "a-wrong-password", notice.passwords()[0]} {
+			_, _ = w.node["a"].web.Authenticate(w.t.Context(), "vera", try, "10.0.0.9")
+			_, _ = uaBackend{w.node["b"]}.Authenticate(w.t.Context(), "vera", try)
+		}
+		log.mu.Lock()
+		defer log.mu.Unlock()
+		text := log.text.String()
+		if len(text) < 1000 {
+			t.Fatalf("only %d bytes of log", len(text))
+		}
+		for _, secret := range []string{"password-of-vera", "a-wrong-password", notice.passwords()[0], "argon2id", hash, token, web.HashToken(token)} {
+			if strings.Contains(text, secret) {
+				t.Errorf("the log has %q", secret)
+			}
+		}
+	})
+}
