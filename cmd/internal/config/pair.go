@@ -223,7 +223,7 @@ func (b *builder) people() {
 		if len(u.PasswordHash) < 20 || u.PasswordHash[0] != '$' {
 			b.failf(path+".password_hash", "an argon2id hash is required (make one with: scadactl user hash)")
 		}
-		b.config.Users = append(b.config.Users, User{Name: u.Name, Role: u.Role, PasswordHash: u.PasswordHash, Areas: u.Areas})
+		b.config.Users = append(b.config.Users, User(u))
 	}
 	for i, t := range b.file.Tokens {
 		path := index("tokens", i)
@@ -232,7 +232,7 @@ func (b *builder) people() {
 		if len(t.Hash) != 64 {
 			b.failf(path+".hash", "the SHA-256 of the token in hexadecimal is required")
 		}
-		b.config.Tokens = append(b.config.Tokens, Token{Name: t.Name, Role: t.Role, Hash: t.Hash, Areas: t.Areas})
+		b.config.Tokens = append(b.config.Tokens, Token(t))
 	}
 	b.config.Web.Origins = b.file.Web.Origins
 	b.pairKey()
