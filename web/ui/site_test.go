@@ -103,16 +103,24 @@ func newSite(t *testing.T) *site {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
+	users := []web.User{{Name: "olga", Role: web.Operator, Hash: hash}, {Name: "adam", Role: web.Admin, Hash: hash}, {Name: "vera", Role: web.Viewer, Hash: hash}}
+	reg, err := newRegistry(users)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"a", "b"} {
 		other := map[string]string{"a": "b", "b": "a"}[name]
 		srv, err := web.New(web.Config{
 			Node: name, Origins: []string{s.url[name], s.url[other]}, PairKey: []byte(strings.Repeat("k", web.MinPairKey)), UI: ui.Files(),
-			Users:  []web.User{{Name: "olga", Role: web.Operator, Hash: hash}, {Name: "adam", Role: web.Admin, Hash: hash}, {Name: "vera", Role: web.Viewer, Hash: hash}},
+			Users: users, People: reg,
 			Listen: func(string, string) (net.Listener, error) { return s.cables[name], nil },
 		}, s.nodes[name])
 		if err != nil {
 			t.Fatal(err)
 		}
+		reg.servers = append(reg.servers, srv)
+	}
+	for _, srv := range reg.servers {
 		go func() { _ = srv.Run(ctx) }()
 	}
 	go s.run(ctx)

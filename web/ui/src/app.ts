@@ -11,6 +11,7 @@ import "./pages/kpi";
 import "./pages/mimic";
 import "./pages/overview";
 import "./pages/redundancy";
+import "./pages/settings";
 import "./pages/tags";
 import "./pages/trends";
 import "./parts/signin";

@@ -8,7 +8,7 @@ import (
 )
 
 // Pages are the pages of the dashboard, by the names in their addresses.
-var Pages = []string{"overview", "mimic", "tags", "alarms", "kpi", "trends", "devices", "redundancy", "journal"}
+var Pages = []string{"overview", "mimic", "tags", "alarms", "kpi", "trends", "devices", "redundancy", "journal", "settings"}
 
 // SignIn opens a node's page, logs in as a person does, and waits for live values of at least so many tags.
 func (b *Tab) SignIn(url, user, password string, tags int) {

@@ -53,6 +53,8 @@ export class Client {
   private scheduled = false;
   private ticketTimer = 0;
   private loadingTags = false;
+  private changing = false; // the own password: the end of the session is expected
+  private ended = false; // the session, meanwhile
 
   /** on calls back after a topic changed, at most once in an animation frame; the result ends it. */
   on(topic: Topic, callback: () => void): () => void {
@@ -106,16 +108,29 @@ export class Client {
     return true;
   }
 
-  /** changePassword changes one's own password; the server begins a new session with it. */
-  async changePassword(old: string, fresh: string): Promise<void> {
-    this.admit(await this.http.call<Session>(this.home, "POST", "/session/password", { old, new: fresh }));
-  }
-
   async signOut(): Promise<void> {
     const gone = this.call("DELETE", "/session").catch(() => undefined);
     this.run(this.link.stop());
     this.forgetSession();
     await gone;
+  }
+
+  /** changePassword changes the user's own password. All sessions of the user end with it, this one too: the answer is a new one. */
+  async changePassword(old: string, fresh: string): Promise<void> {
+    if (this.link.origin !== this.home && this.http.token(this.link.origin) === undefined) await this.call("GET", "/node"); // has the ticket exchanged
+    this.changing = true;
+    try {
+      const session = await this.call<Session>("POST", "/session/password", { old, new: fresh });
+      this.run(this.link.stop());
+      this.http.forgetTokens();
+      this.admit(session);
+    } catch (e) {
+      if (this.ended) this.forgetSession();
+      throw e;
+    } finally {
+      this.changing = false;
+      this.ended = false;
+    }
   }
 
   /** write sends a value with a deadline, once. It resolves with what came of it; it never waits for a link. */
@@ -199,7 +214,8 @@ export class Client {
         this.subscribeValues();
         return;
       case "signin":
-        this.forgetSession();
+        if (this.changing) this.ended = true;
+        else this.forgetSession();
         return;
     }
   }

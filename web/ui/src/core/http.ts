@@ -31,6 +31,11 @@ export class Http {
     this.tokens.clear();
   }
 
+  /** forgetTokens drops the sessions at other servers: they end with a changed password. The ticket stays. */
+  forgetTokens(): void {
+    this.tokens.clear();
+  }
+
   /** token is the bearer token for a server, if one was obtained. */
   token(origin: string): string | undefined {
     return this.tokens.get(origin);
@@ -49,8 +54,8 @@ export class Http {
 
   private async answer(origin: string, method: string, path: string, body: unknown, limitMs: number): Promise<Response> {
     let answer = await this.send(origin, method, path, body, true, limitMs);
-    // 401 says that nothing was done, so sending again after the exchange repeats nothing.
-    if (answer.status === 401 && this.ticket !== "" && path !== "/session" && (await this.exchange(origin))) {
+    // 401 says that nothing was done, so sending again after the exchange repeats nothing; but a wrong password is a wrong password.
+    if (answer.status === 401 && this.ticket !== "" && !path.startsWith("/session") && (await this.exchange(origin))) {
       answer = await this.send(origin, method, path, body, true, limitMs);
     }
     if (!answer.ok) throw await failure(answer);

@@ -1,7 +1,10 @@
 // Every sentence of the dashboard, whole, in each language. Places in braces take names and numbers; both languages have the same
 // places (a test keeps that). Words that come from the server are looked up as prefix.word.
 
+import { peopleMessages } from "./peoplemessages";
+
 export const messages = {
+  ...peopleMessages,
   "app.name": { en: "SCADA data server", zh: "SCADA 数据服务器" },
   "page.overview": { en: "Overview", zh: "总貌" },
   "page.mimic": { en: "Mimic", zh: "工艺流程图" },
@@ -12,6 +15,8 @@ export const messages = {
   "page.devices": { en: "Devices", zh: "设备" },
   "page.redundancy": { en: "Redundancy", zh: "冗余" },
   "page.journal": { en: "Journal", zh: "事件记录" },
+  "page.settings": { en: "Settings", zh: "设置与用户" },
+  "quality.unknown": { en: "Not known now", zh: "当前未知" },
   "action.open": { en: "Open", zh: "打开" },
   "action.close": { en: "Close", zh: "关闭" },
   "action.cancel": { en: "Cancel", zh: "取消" },
@@ -194,6 +199,7 @@ export const messages = {
   "code.text": { en: "{meaning}: {detail}", zh: "{meaning}：{detail}" },
   "code.too_large": { en: "too large", zh: "数据过大" },
   "code.forbidden": { en: "no permission", zh: "无权限" },
+  "code.password_due": { en: "the password has to be changed first", zh: "须先修改密码" },
   "code.unauthorized": { en: "not signed in", zh: "未登录" },
   "code.not_found": { en: "not known", zh: "不存在" },
   "code.bad_request": { en: "not understood", zh: "请求无效" },

@@ -30,6 +30,16 @@ const sentences: readonly (readonly [en: string, zh: string])[] = [
   ["{node} is not heard", "收不到 {node} 的心跳"],
   ["{node} is not heard any more", "{node} 心跳丢失"],
   ["{node} is heard", "{node} 心跳恢复"],
+  // Users and tokens.
+  ["refused: there is a user {name} already", "用户 {name} 已存在"],
+  ["refused: there is a token {name} already: revoke it first", "令牌 {name} 已存在，请先吊销"],
+  ["refused: user {name} is declared in the plant file: change it there", "用户 {name} 在组态文件中声明，须在该文件中修改"],
+  ["refused: {name} is the last administrator: make another one first", "{name} 是最后一名管理员，请先设置另一名管理员"],
+  ["wrong input: the name {name}: 1 to {n} of letters, digits, - _ . @", "名称 {name} 无效：限 1 至 {n} 个字母、数字或 - _ . @"],
+  ["not found: no user is named {name}", "没有名为 {name} 的用户"],
+  ["a password has {low} to {high} bytes, this one {n}", "密码须为 {low} 至 {high} 个字节，输入的为 {n} 个"],
+  ["the new password is the old one", "新密码与当前密码相同"],
+  ["name or password is wrong", "用户名或密码错误"],
   // Why a node has the role it has.
   ["the node starts", "节点启动"],
   ["the node was stopped", "节点已停止"],

@@ -162,11 +162,38 @@ export interface Session {
   user: string;
   role: string;
   permissions: string[];
-  /** must_change: the password was set by somebody else; nothing is allowed but to change it. */
+  areas?: Record<string, string>;
   must_change?: boolean;
   expires_at: string;
   node: string;
   token?: string;
+}
+
+export interface User {
+  name: string;
+  role: string;
+  areas?: Record<string, string>;
+  locked: boolean;
+  must_change: boolean;
+  declared: boolean;
+  changed_at?: string;
+  changed_by?: string;
+}
+
+export interface AccessToken {
+  name: string;
+  role: string;
+  areas?: Record<string, string>;
+  expires_at?: string;
+  declared: boolean;
+  changed_at?: string;
+  changed_by?: string;
+  token?: string;
+}
+
+export interface PeopleResult {
+  name: string;
+  mirrored: boolean;
 }
 
 export interface WriteResult {

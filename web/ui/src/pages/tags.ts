@@ -73,7 +73,7 @@ export class Tags extends Part {
       <td class="cut"><button type="button" class="rowlink" @click=${() => faceplate(name)}>${name}</button></td>
       <td class="num cut"><span class="val ${d === "" ? "" : `doubt ${d}`}">${valueText(i)}</span></td>
       <td class="unit">${store.unit(i)}</td>
-      <td class="cut q-${store.grade(i)}" title=${store.quality(i)}>${word(t, "quality", store.quality(i))}</td>
+      <td class="cut q-${client.stale ? "uncertain" : store.grade(i)}" title=${store.quality(i)}>${client.stale ? t("quality.unknown") : word(t, "quality", store.quality(i))}</td>
       <td class="num agetext ${d === "" ? "" : "old"}">${age(ageMs(i))}</td>
       <td class="cut">${def?.device}</td>
       <td class="cut quiet wide-col" title=${def?.description ?? ""}>${def?.description}</td>

@@ -5,9 +5,9 @@ import { iconLightDark } from "@siemens/ix-icons/icons";
 import type { Lang } from "../core/i18n";
 import { settings } from "./context";
 
-export function languageChoice(): TemplateResult {
+export function languageChoice(id = "language", look = ""): TemplateResult {
   const change = (e: Event): void => settings.setLang((e.target as HTMLSelectElement).value as Lang);
-  return html`<select id="language" aria-label=${settings.t("frame.language")} @change=${change}>
+  return html`<select id=${id} class=${look} aria-label=${settings.t("frame.language")} @change=${change}>
     <option value="en" lang="en" ?selected=${settings.lang === "en"}>English</option>
     <option value="zh" lang="zh-CN" ?selected=${settings.lang === "zh"}>中文</option>
   </select>`;

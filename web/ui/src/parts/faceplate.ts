@@ -39,7 +39,7 @@ class Faceplate extends Sheet {
       <div class="big" aria-live="off">${value(i, false)}</div>
       ${gauge(i)}
       <dl class="facts">
-        <dt>${t("tag.quality")}</dt><dd class="q-${client.store.grade(i)}">${word(t, "quality", q)} <span class="code quiet">${q}</span></dd>
+        <dt>${t("tag.quality")}</dt><dd class="q-${client.stale ? "uncertain" : client.store.grade(i)}">${client.stale ? t("quality.unknown") : word(t, "quality", q)} <span class="code quiet">${q}</span></dd>
         <dt>${t("tag.time")}</dt><dd>${stamp(client.store.times[i] ?? NaN)} <span class="quiet">(${age(ageMs(i))})</span></dd>
         ${def ? this.facts(def) : nothing}
       </dl>

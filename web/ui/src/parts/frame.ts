@@ -62,9 +62,9 @@ export class App extends Part {
       <span class="name">${logo()}<span>${client.info?.project ?? t("app.name")}</span></span>
       ${this.rolePill()} ${this.linkPill()}
       <span class="space"></span>
-      <time class="clock" title=${t("frame.serverClock")}>${clock(client.serverNow())}</time>
+      <time class="clock ${client.stale ? "doubt" : ""}" title=${t("frame.serverClock")}>${clock(client.serverNow())}</time>
       ${languageChoice()} ${themeButton()}
-      <span class="pill user" title=${t("frame.user")}><ix-icon name=${iconUser} size="16" aria-hidden="true"></ix-icon><span>${session?.user}</span><span class="quiet wide">${word(t, "userRole", session?.role ?? "")}</span></span>
+      <a class="pill user" href=${link("settings")} title=${t("page.settings")}><ix-icon name=${iconUser} size="16" aria-hidden="true"></ix-icon><span>${session?.user}</span><span class="quiet wide">${word(t, "userRole", session?.role ?? "")}</span></a>
       <button id="sign-out" type="button" class="plain" aria-label=${t("frame.signOut")} title=${t("frame.signOut")} @click=${() => void client.signOut()}>
         <ix-icon name=${iconLogOut} size="16" aria-hidden="true"></ix-icon>
       </button>
@@ -143,6 +143,8 @@ export class App extends Part {
         return html`<scada-redundancy></scada-redundancy>`;
       case "journal":
         return html`<scada-journal></scada-journal>`;
+      case "settings":
+        return html`<scada-settings></scada-settings>`;
       default:
         return html`<scada-overview></scada-overview>`;
     }

@@ -1,6 +1,6 @@
 // The pages: their address, key and icon.
 
-import { iconAlarmBell, iconBarchart, iconDashboard, iconFlowPhysically, iconHistoryList, iconNetworkDevice, iconProjectServer, iconTag, iconTrend } from "@siemens/ix-icons/icons";
+import { iconAlarmBell, iconBarchart, iconCogwheel, iconDashboard, iconFlowPhysically, iconHistoryList, iconNetworkDevice, iconProjectServer, iconTag, iconTrend } from "@siemens/ix-icons/icons";
 import type { Key } from "../core/i18n";
 
 export interface Route {
@@ -20,6 +20,7 @@ export const routes: readonly Route[] = [
   { path: "devices", key: "d", title: "page.devices", icon: iconNetworkDevice },
   { path: "redundancy", key: "u", title: "page.redundancy", icon: iconProjectServer },
   { path: "journal", key: "j", title: "page.journal", icon: iconHistoryList },
+  { path: "settings", key: "s", title: "page.settings", icon: iconCogwheel },
 ];
 
 /** here returns the page and the parameters in the address: #/trends?pens=a,b. */
