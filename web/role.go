@@ -59,7 +59,7 @@ const (
 // needs lists the lowest role that has a permission. A permission that is not here is nobody's.
 var needs = map[Permission]Role{
 	ConfigDeploy: Engineer,
-	Anonymous: Nobody, View: Viewer, Own: Viewer, PeopleAdmin: Admin, JournalVerify: Engineer, TagWrite: Operator, AlarmOperate: Operator, AlarmEngineer: Engineer, RoleChange: Admin, AppDeploy: Engineer, BackupTake: Admin, DeviceExamine: Engineer, HistoryChange: Engineer,
+	Anonymous:    Nobody, View: Viewer, Own: Viewer, PeopleAdmin: Admin, JournalVerify: Engineer, TagWrite: Operator, AlarmOperate: Operator, AlarmEngineer: Engineer, RoleChange: Admin, AppDeploy: Engineer, BackupTake: Admin, DeviceExamine: Engineer, HistoryChange: Engineer,
 }
 
 // May reports whether the role has the permission.
