@@ -163,6 +163,9 @@ func (s *Store) importDay(ctx context.Context, n int64, parts []windowPart, l La
 		return 0, fmt.Errorf("into %s: %w", f.path, err)
 	}
 	s.touch(f.number)
+	if _, noted := s.noted[n]; !noted {
+		_ = s.noteFiles() // keepLoop does it again
+	}
 	return added, nil
 }
 

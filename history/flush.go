@@ -39,7 +39,7 @@ func (s *Store) keepLoop() {
 // keepOnce does what is due and returns when to come again.
 func (s *Store) keepOnce(early bool) time.Duration {
 	s.writing <- struct{}{}
-	err := errors.Join(s.flush(early), s.watchFiles())
+	err := errors.Join(s.watchFiles(), s.flush(early), s.noteFiles()) // a file that is gone must not be begun anew unnoticed
 	s.unlock()
 	kept := s.retain()
 	signal(s.sealing)

@@ -18,7 +18,7 @@ var bucketDays = []byte("days") // day u32 BE -> u8: 1 when it has a sealed file
 
 var errGone = errors.New("the file is gone")
 
-// watchFiles compares the day files with the list and takes over what has changed. The caller holds the writing lock.
+// watchFiles looks for files that are on the list and gone. The caller holds the writing lock.
 func (s *Store) watchFiles() error {
 	changed := map[int64]*bool{} // nil takes a day off the list
 	for n, sealed := range s.noted {
@@ -40,6 +40,12 @@ func (s *Store) watchFiles() error {
 			return err
 		}
 	}
+	return s.note(changed)
+}
+
+// noteFiles brings the list up to date with the files there are. The caller holds the writing lock.
+func (s *Store) noteFiles() error {
+	changed := map[int64]*bool{}
 	for _, n := range s.days.list() {
 		sealed, err := exists(s.days.entry(n).sealed)
 		if err != nil {

@@ -44,7 +44,7 @@ func TestRemovedDayFileIsNoticed(t *testing.T) {
 				t.Helper()
 				must(t, s.lock(t.Context()))
 				defer s.unlock()
-				must(t, s.watchFiles())
+				must(t, errors.Join(s.watchFiles(), s.noteFiles()))
 			}
 			watch()
 			if found, _ := s.Damaged(); found != 0 {

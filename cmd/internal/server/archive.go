@@ -197,14 +197,19 @@ type stretch struct {
 
 func newStretch() *stretch { return &stretch{news: make(chan struct{}, 1)} }
 
-func (w *stretch) add(from, to int64) {
+// keep adds a time without telling anybody.
+func (w *stretch) keep(from, to int64) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.from == w.to {
 		w.from, w.to = from, to
 	} else {
 		w.from, w.to = min(w.from, from), max(w.to, to)
 	}
-	w.mu.Unlock()
+}
+
+func (w *stretch) add(from, to int64) {
+	w.keep(from, to)
 	select {
 	case w.news <- struct{}{}:
 	default:
@@ -218,16 +223,38 @@ func (w *stretch) take() (from, to int64) {
 	return from, to
 }
 
-// exchangeWanted exchanges the stretch somebody asked for. Should it fail, the next comparison of everything does it.
+// exchangeTries is how often in a row an exchange is tried that somebody asked for.
+const exchangeTries = 8
+
+// exchangeWanted exchanges the stretch somebody asked for. The link or the roles may change in the middle of it: what
+// could not be done then is done after the next healing, or with the next comparison of everything.
 func (h *healer) exchangeWanted(ctx context.Context) {
 	from, to := h.wanted.take()
-	if !h.s.isStandby(h.area) {
+	if from == to {
 		return
+	}
+	for range exchangeTries {
+		if h.s.areas[h.area].isActive() || h.exchangeNow(ctx, from, to) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(healRetry):
+		}
+	}
+	h.wanted.keep(from, to)
+}
+
+// exchangeNow reports whether it has exchanged the stretch.
+func (h *healer) exchangeNow(ctx context.Context, from, to int64) bool {
+	if !h.s.isStandby(h.area) {
+		return false
 	}
 	moved, err := h.history(ctx, from, to, new(atomic.Int64))
-	if err != nil && ctx.Err() == nil {
-		h.s.log.Warn("What was brought into the history could not be exchanged now", "area", h.area, "error", err)
-		return
+	if err != nil {
+		return false
 	}
 	h.s.log.Info("What was brought into the history was exchanged", "area", h.area, "samples_copied", moved)
+	return true
 }

@@ -83,6 +83,7 @@ func (h *healer) run(ctx context.Context) error {
 			case <-time.After(healRetry):
 			}
 		}
+		h.exchangeWanted(ctx)
 	}
 }
 
