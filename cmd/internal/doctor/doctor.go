@@ -93,7 +93,7 @@ func Certificate(what string, expires, now time.Time) api.Check {
 	case left < certificateWarn:
 		state = api.CheckWarn
 	}
-	return result("certificate "+what, state, float64(int(left.Hours()))/24, "days", "expires "+expires.UTC().Format(time.DateOnly), "renew it: docs/link-security.md for the link, scadactl cert for OPC UA")
+	return result("certificate "+what, state, float64(int(left.Hours()))/24, "days", "expires "+expires.UTC().Format(time.DateOnly), "renew it: docs/link-security.md for the link, scadactl cert for the web and OPC UA")
 }
 
 // NoCertificate says that one is missing.
@@ -191,13 +191,21 @@ func folder(dir string, mode uint32, owned bool, err error) api.Check {
 	case err != nil:
 		return result(name, api.CheckFail, 0, "mode", err.Error(), advice)
 	case mode&0o002 != 0:
-		return result(name, api.CheckFail, float64(mode), "mode", fmt.Sprintf("%s has mode %04o: everybody may change it", dir, mode), advice)
+		return result(name, api.CheckFail, octal(mode), "mode", fmt.Sprintf("%s has mode %04o: everybody may change it", dir, mode), advice)
 	case mode&groupReads != 0:
-		return result(name, api.CheckWarn, float64(mode), "mode", fmt.Sprintf("%s has mode %04o: everybody may read it", dir, mode), advice)
+		return result(name, api.CheckWarn, octal(mode), "mode", fmt.Sprintf("%s has mode %04o: everybody may read it", dir, mode), advice)
 	case !owned:
-		return result(name, api.CheckWarn, float64(mode), "mode", dir+" belongs to another user", advice)
+		return result(name, api.CheckWarn, octal(mode), "mode", dir+" belongs to another user", advice)
 	}
-	return result(name, api.CheckOK, float64(mode), "mode", fmt.Sprintf("%s has mode %04o", dir, mode), "")
+	return result(name, api.CheckOK, octal(mode), "mode", fmt.Sprintf("%s has mode %04o", dir, mode), "")
+}
+
+// octal is a mode as a number that reads like one: 750.
+func octal(mode uint32) (v float64) {
+	for place := 1.0; mode > 0; mode, place = mode/8, place*10 {
+		v += float64(mode%8) * place
+	}
+	return v
 }
 
 func synchronised(yes bool, estimate time.Duration, err error) api.Check {

@@ -53,6 +53,12 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+func TestAModeReadsLikeOne(t *testing.T) {
+	if c := folder("d", 0o750, true, nil); c.Value != 750 {
+		t.Errorf("mode 0750 is shown as %v", c.Value)
+	}
+}
+
 // TestMachine looks at the machine of the test: every check of it has to come to a judgement of its own.
 func TestMachine(t *testing.T) {
 	dir := t.TempDir()

@@ -33,6 +33,9 @@ func (s *Server) Checks(ctx context.Context) api.Checks {
 		list = append(list, doctor.Port(ctx, s.dial, "opcua", node.OPCUA),
 			doctor.CertificateFile("opcua", filepath.Join(node.Data, filepath.FromSlash(uaCertificate)), time.Now()))
 	}
+	if dir := s.cfg.WebDir(s.nodeName); dir != "" {
+		list = append(list, doctor.CertificateFile("web", filepath.Join(dir, web.CertificateFile), time.Now()))
+	}
 	list = append(list, s.linkCertificates(time.Now())...)
 	list = append(list, s.healthCheck())
 	slices.SortStableFunc(list, func(x, y api.Check) int { return severity(y) - severity(x) })
