@@ -18,10 +18,7 @@ func TestWindowIsFound(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			simulatedBlocks(t, c.window, plc.TCP, 40, func(r *rig, server *plc.Server) {
 				// More than the device can answer one after the other, so that polls wait for room.
-				for _, b := range r.c.devices[0].plan.Blocks() {
-					b.Period = minPeriod / 5
-				}
-				r.restartWith(WindowAuto)
+				r.restartWith(WindowAuto, minPeriod/5)
 				time.Sleep(2 * time.Second)
 				if w := r.status(0).Window; w < c.least || w > c.most {
 					t.Errorf("window %d, want %d to %d", w, c.least, c.most)
@@ -45,7 +42,7 @@ func TestWindowIsFound(t *testing.T) {
 // TestWindowIsLeftAlone: a device that is not asked all it could answer says nothing of windows.
 func TestWindowIsLeftAlone(t *testing.T) {
 	simulated(t, 16, plc.TCP, func(r *rig, _ *plc.Server) {
-		r.restartWith(WindowAuto)
+		r.restartWith(WindowAuto, testPeriod)
 		time.Sleep(time.Minute)
 		if w := r.status(0).Window; w != 1 {
 			t.Errorf("window %d", w)

@@ -86,14 +86,17 @@ func (r *rig) stop() {
 	r.slave.stop()
 }
 
-// restartWith runs the channel again with another window.
-func (r *rig) restartWith(window int) {
+// restartWith runs the channel again with another window and other periods.
+func (r *rig) restartWith(window int, period time.Duration) {
 	r.t.Helper()
 	r.cancel()
 	if err := <-r.done; err != nil {
 		r.t.Error(err)
 	}
 	r.c.window, r.c.auto = max(1, window), auto{on: window == WindowAuto, window: 1}
+	for _, b := range r.c.devices[0].plan.Blocks() {
+		b.Period = period
+	}
 	r.start()
 }
 
