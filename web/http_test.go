@@ -22,7 +22,8 @@ var anonymousRoutes = map[string]bool{
 // changingRoutes are all that change something, with the lowest role that may. TestEveryRouteIsGuarded holds the table
 // against it, so that a permission is not weakened by one edit.
 var changingRoutes = map[string]Role{
-	"POST /api/v1/node/log-level":   Admin,
+	"POST /api/v1/node/log-level": Admin,
+	"POST /api/v1/config/check":   Engineer, "POST /api/v1/config/diff": Engineer, "POST /api/v1/config/deploy": Engineer, "POST /api/v1/config/rollback": Engineer, "POST /api/v1/config/discard": Engineer,
 	"POST /api/v1/session/password": Viewer, "POST /api/v1/users": Admin, "POST /api/v1/users/{name}/{verb}": Admin, "DELETE /api/v1/users/{name}": Admin,
 	"POST /api/v1/tokens": Admin, "DELETE /api/v1/tokens/{name}": Admin,
 	"DELETE /api/v1/session": Viewer, "POST /api/v1/ticket": Viewer, "POST /api/v1/tags/{name...}": Operator,
