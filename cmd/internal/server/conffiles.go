@@ -61,25 +61,30 @@ func (s *Server) Reload() {
 }
 
 // files looks into the files. The node that decides deploys what is new in them; the other one notes that it has seen it.
-func (c *configurator) files(ctx context.Context, asked bool) {
+// It is not done when the other node cannot check them at the moment: then it is to be called again.
+func (c *configurator) files(ctx context.Context, asked bool) (done bool) {
 	b, err := config.Read(c.path)
 	if err != nil {
 		c.s.log.Error("The configuration cannot be read", "error", err)
-		return
+		return true
 	}
 	c.mu.Lock()
 	seen := c.store.Seen == b.Hash()
 	c.mu.Unlock()
 	if seen && !asked {
-		return
+		return true
 	}
-	c.saw(b.Hash())
 	if !c.leader() {
+		c.saw(b.Hash())
 		c.s.log.Info("The files of the configuration have changed here; the node that is active for the first area decides what runs", "area", c.s.areaNames[0])
-		return
+		return true
 	}
 	began := time.Now()
-	ans := c.deployHere(ctx, b, order{by: "file"})
+	ans := c.deployHere(ctx, b, order{by: fileAuthor})
+	if ans.later {
+		return false
+	}
+	c.saw(b.Hash())
 	switch {
 	case ans.Problem != nil:
 		c.s.log.Error("The changed files were not deployed: the configuration before goes on", "error", ans.Problem)
@@ -91,7 +96,11 @@ func (c *configurator) files(ctx context.Context, asked bool) {
 	default:
 		c.s.log.Info("The files of the configuration were looked into", "result", ans.Answer.Result, "took", time.Since(began))
 	}
+	return true
 }
+
+// fileAuthor is who a revision is by that came from the files.
+const fileAuthor = "file"
 
 // maxTold is how many mistakes of a file are written into the log.
 const maxTold = 10

@@ -28,6 +28,8 @@ type configRequest struct {
 type configAnswer struct {
 	Answer  api.ConfigAnswer `json:"answer"`
 	Problem *api.Problem     `json:"problem,omitempty"`
+
+	later bool // the reason may be gone in a moment: the files are deployed again
 }
 
 // tell asks the node that is active for the first area.
@@ -86,6 +88,9 @@ func (c *configurator) deployHere(ctx context.Context, b config.Bundle, o order)
 		if !c.s.pair.Status().Peer.DigestEqual {
 			ans.Answer.Result = "deployed on one node"
 		}
+	}
+	if ans.later = errors.Is(err, errPeer) || errors.Is(err, errBusy); ans.later && o.by == fileAuthor {
+		return ans // told when it is decided
 	}
 	c.journal(o.by, "configuration deployed", o.comment, before, c.s.now().cfg.Digest, err)
 	return ans

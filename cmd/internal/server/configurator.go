@@ -86,7 +86,7 @@ func (c *configurator) begin(b config.Bundle) error {
 		if err != nil {
 			return err
 		}
-		rev.By, rev.Node = "file", c.s.nodeName
+		rev.By, rev.Node = fileAuthor, c.s.nodeName
 		rev.sign()
 		if err := c.store.put(rev); err != nil {
 			return err
@@ -126,18 +126,18 @@ func (c *configurator) tries(ctx context.Context) error {
 func (c *configurator) run(ctx context.Context) error {
 	tick := time.NewTicker(confEvery)
 	defer tick.Stop()
-	w := &fileWatch{}
+	w, again := &fileWatch{}, false
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 			c.offer(ctx)
-			if w.changed(c.path) {
-				c.files(ctx, false)
+			if w.changed(c.path) || again {
+				again = !c.files(ctx, false)
 			}
 		case <-c.look:
-			c.files(ctx, true)
+			again = !c.files(ctx, true)
 		}
 	}
 }
