@@ -55,7 +55,7 @@ func newHostile(t *testing.T) *hostile {
 	}
 	srv, err := uaserver.New(uaserver.Config{
 		Project: "waterworks", ApplicationURI: "urn:test:a", AllowNone: true, AllowAnonymous: true, AnonymousMayWrite: true, History: a, Alarms: recording{s},
-		Limits: uaserver.Limits{MonitoredItems: 20_000, ItemsPerSubscription: 2000, QueueSize: 100, Subscriptions: 20, Sessions: 200},
+		Limits: uaserver.Limits{MonitoredItems: 20_000, ItemsPerSubscription: 2000, QueueSize: 100, Subscriptions: 20, Sessions: 200, PerAddress: 200}, // all come from one address
 	}, p)
 	if err != nil {
 		t.Fatal(err)
