@@ -197,7 +197,7 @@ func (v *values) wait(t *testing.T, n int) {
 	clear(v.good)
 	v.mu.Unlock()
 	least := 0
-	for range 300 { // 15 s
+	for range 1400 { // 70 s: a device that was silent for long is asked once a minute
 		v.mu.Lock()
 		least = n
 		for id := range v.want {
