@@ -64,7 +64,7 @@ type area struct {
 	devices []acquisition.DeviceStatus
 	writes  int // under way
 	samples uint64
-	lastAt  time.Time // when samples was last counted up
+	lastAt  time.Time // when the newest sample of a device that is polled came
 
 	transitions uint64              // of alarms, while active
 	unconfirmed map[alarms.Key]bool // commands whose operators were told that the outcome is open
@@ -165,7 +165,9 @@ func (a *area) take(batch []tag.Update, with effects) {
 	recorded, shown := a.keep.split(batch)
 	a.store.Append(recorded)
 	a.samples += uint64(len(batch))
-	a.lastAt = time.Now()
+	if len(batch) > 0 && a.areaPlan.beats[batch[0].Tag] { // a batch is one answer of one device
+		a.lastAt = time.Now()
+	}
 	records := append(sampleRecords(kindSamples, recorded), sampleRecords(kindUnrecorded, shown)...)
 	a.emit(append(records, with.records...), &out)
 	if with.then != nil {

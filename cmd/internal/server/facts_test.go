@@ -91,3 +91,30 @@ func TestALostPathIsAnAlarm(t *testing.T) {
 		w.end()
 	})
 }
+
+// TestTheSystemIsNoSignOfWork: samples that the node makes itself do not hide that nothing comes from the devices.
+func TestTheSystemIsNoSignOfWork(t *testing.T) {
+	bubbleOf(t, systemPlant, func(w *world) {
+		w.ready()
+		a := w.node["a"].areas["main"]
+		last := func(name string) time.Time {
+			id, ok := w.cfg.Lookup(name)
+			if !ok {
+				t.Fatalf("no tag %s", name)
+			}
+			a.mu.Lock()
+			a.lastAt = time.Time{}
+			a.mu.Unlock()
+			a.Publish([]tag.Update{{Tag: id, Sample: tag.Sample{Time: time.Now().UnixNano(), Value: a.live.Get(id).Value}}})
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			return a.lastAt
+		}
+		if at := last("system/ready"); !at.IsZero() {
+			t.Errorf("a tag of the system counts as a sign of work, at %s", at)
+		}
+		if at := last("level"); at.IsZero() {
+			t.Error("a tag of the controller does not count")
+		}
+	})
+}

@@ -35,6 +35,7 @@ type areaPlan struct {
 	polled    map[string]bool // devices that are asked again and again, and do not only tell changes
 	permitted map[string]bool // devices a standby may look at
 	pulse     time.Duration   // the shortest period of that, 0 when there is none
+	beats     map[tag.ID]bool // tags of those: their samples show that the engine is at work
 }
 
 // newGeneration makes a generation of a configuration. The table of the one before is used again when the tags are the
@@ -67,7 +68,7 @@ func newGeneration(cfg *config.Config, before *generation) (*generation, error) 
 func retagged(from, to *config.Config) bool { return !reflect.DeepEqual(from.Tags, to.Tags) }
 
 func (g *generation) plan(area string) (*areaPlan, error) {
-	p := &areaPlan{weights: map[string]int{}, polled: map[string]bool{}, permitted: map[string]bool{}}
+	p := &areaPlan{weights: map[string]int{}, polled: map[string]bool{}, permitted: map[string]bool{}, beats: map[tag.ID]bool{}}
 	p.alarms = g.cfg.Alarms
 	p.alarms.Alarms = nil
 	for _, d := range g.cfg.Devices {
@@ -81,7 +82,11 @@ func (g *generation) plan(area string) (*areaPlan, error) {
 		}
 		p.own = append(p.own, t)
 		p.ids = append(p.ids, t.ID)
-		if p.polled[t.Device] && (p.pulse == 0 || t.ScanPeriod < p.pulse) {
+		if !p.polled[t.Device] {
+			continue
+		}
+		p.beats[t.ID] = true
+		if p.pulse == 0 || t.ScanPeriod < p.pulse {
 			p.pulse = t.ScanPeriod
 		}
 	}
