@@ -52,7 +52,7 @@ export class SettingsPage extends Part {
         <dt>${t("browser.colours")}</dt><dd><select id="theme-here" class="in narrow" aria-label=${t("browser.colours")} @change=${theme}>
           <option value="light" ?selected=${settings.theme === "light"}>${t("browser.light")}</option><option value="dark" ?selected=${settings.theme === "dark"}>${t("browser.dark")}</option></select></dd>
         <dt>${t("browser.server")}</dt><dd>${client.link.server || "—"} <span class="code quiet">${client.link.origin}</span></dd>
-        <dt>${t("browser.others")}</dt><dd class="code">${client.link.others().join(", ") || t("browser.alone")}</dd>
+        <dt>${t("browser.others")}</dt><dd class="code">${[client.home, ...client.link.others()].filter((o) => o !== client.link.origin).join(", ") || t("browser.alone")}</dd>
         <dt>${t("browser.clock")}</dt><dd id="own-clock">${this.clockText()}</dd>
         <dt>${t("browser.keys")}</dt><dd>${t("browser.keysText")}</dd>
       </dl>
