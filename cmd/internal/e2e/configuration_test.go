@@ -53,7 +53,7 @@ func TestConfigurationOfRunningProcesses(t *testing.T) {
 	}
 	r.eventually(20*time.Second, "the changed file is deployed", func() error {
 		if d, err := r.digests(); err != nil || d[0] == first || d[0] != d[1] {
-			return fmt.Errorf("digests %v, %v", d, err)
+			return fmt.Errorf("digests %v: %w", d, err)
 		}
 		return nil
 	})
