@@ -29,10 +29,21 @@ func (n *node) send(p int, answer bool, v *[maxAreas]role.View, number uint64) {
 		return
 	}
 	m := n.w.message()
-	*m = message{from: n, path: p, number: number, echo: n.newest, echoInc: n.newestInc, views: *v,
+	*m = message{from: n, to: n.peer.listener(), path: p, number: number, echo: n.newest, echoInc: n.newestInc, views: *v,
 		heard: role.Heard{Incarnation: n.incarnation, Seq: n.seq, Answer: answer, Score: n.self.Score}}
 	n.w.push(event{at: n.w.now + d, to: n.peer, kind: arrival, msg: m})
 }
+
+// listener is the process that is connected now, 0 if there is none: what is dialled meanwhile reaches the next.
+func (n *node) listener() uint64 {
+	if n.m == nil {
+		return 0
+	}
+	return n.incarnation
+}
+
+// isTo reports whether what was sent to a process reaches this one: a connection ends with the process at its other end.
+func (n *node) isTo(process uint64) bool { return process == 0 || process == n.incarnation }
 
 // message returns one that is not used any more.
 func (w *World) message() *message {
@@ -45,7 +56,7 @@ func (w *World) message() *message {
 }
 
 func (n *node) arrive(m *message) {
-	if n.m != nil && n.w.open(m.path, m.from) {
+	if n.m != nil && n.isTo(m.to) && n.w.open(m.path, m.from) {
 		n.receive(m)
 	}
 	n.w.free = append(n.w.free, m)
@@ -137,14 +148,14 @@ func (n *node) goodbye(reason string) {
 			return
 		}
 	}
-	inc, seq := n.incarnation, n.seq+1
+	inc, seq, to := n.incarnation, n.seq+1, n.peer.listener()
 	for p := range n.w.paths {
 		d, arrives := n.w.delay(n, p)
 		if !arrives || !n.w.open(p, n) {
 			continue
 		}
 		n.w.after(d, n.peer, func() {
-			if n.peer.m == nil || !n.w.open(p, n) {
+			if n.peer.m == nil || !n.peer.isTo(to) || !n.w.open(p, n) {
 				return
 			}
 			for _, x := range n.peer.nodes {

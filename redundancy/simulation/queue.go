@@ -31,6 +31,7 @@ const (
 // message is a heartbeat message under way.
 type message struct {
 	from          *node
+	to            uint64 // the process it was sent to, 0 if there was none
 	path          int
 	heard         role.Heard // but for the views
 	views         [maxAreas]role.View

@@ -211,14 +211,15 @@ func (r *area) check(w *World, passed time.Duration) {
 
 // checkEpochs watches the epochs that reach the field. Under a lease no node may write in a lower epoch than one in which either
 // had the right to before: the lease rests on what the peer said after it gave way, and by then it has told that it acted. A
-// right held alone is another matter: a peer that is proven dead may have acted unheard.
+// right held alone is another matter, also when a late word of the dead has made a lease of it: a peer that is proven dead may have
+// acted unheard.
 func (r *area) checkEpochs(w *World) {
 	for _, n := range r.nodes {
 		if !n.mayWrite() {
 			continue
 		}
 		e := n.m.Term().Epoch
-		if _, solo := n.m.Lease(n.clock()); !solo && e < r.wrote && w.now >= max(n.excusedUntil, n.peer.excusedUntil) {
+		if !n.m.Alone() && e < r.wrote && w.now >= max(n.excusedUntil, n.peer.excusedUntil) {
 			w.violate("%s may write in epoch %d after epoch %d reached the field%s", n.name, e, r.wrote, r)
 		}
 		r.wrote = max(r.wrote, e)
