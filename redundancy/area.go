@@ -296,7 +296,7 @@ func (a *area) notReady() []string {
 
 // hold says why the peer does not get the area by itself.
 func (a *area) hold() string {
-	if a.n.peer.digest != a.n.cfg.Digest {
+	if a.n.peer.digest != a.n.digest {
 		return "the configurations differ"
 	}
 	return ""

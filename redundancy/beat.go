@@ -37,11 +37,11 @@ func (p *peer) meet(n *Node, h wire.Hello) {
 
 func (p *peer) setDigest(n *Node, digest string) {
 	p.digest = digest
-	if differs := digest != n.cfg.Digest; differs != p.mismatch && (!differs || n.now() >= n.changing) {
+	if differs := digest != n.digest; differs != p.mismatch && (!differs || n.now() >= n.changing) {
 		p.mismatch = differs
 		text := "both nodes have the same configuration"
 		if differs {
-			text = fmt.Sprintf("%s has another configuration: digest %.12s, here %.12s", n.cfg.Peer, digest, n.cfg.Digest)
+			text = fmt.Sprintf("%s has another configuration: digest %.12s, here %.12s", n.cfg.Peer, digest, n.digest)
 		}
 		n.note(slog.LevelWarn, "The configurations were compared", "equal", !differs)
 		n.event("", EventPeer, text, 0)
@@ -99,7 +99,7 @@ func (n *Node) beat() wire.Beat {
 	n.identity.seq++
 	b := wire.Beat{
 		Seq: n.identity.seq, Echo: n.peer.newest, EchoIncarnation: n.peer.incarnation, Wall: time.Now().UnixNano(),
-		Digest: n.cfg.Digest, Score: int64(n.health.Score), Reasons: n.health.Reasons, NotReady: n.health.NotReady,
+		Digest: n.digest, Score: int64(n.health.Score), Reasons: n.health.Reasons, NotReady: n.health.NotReady,
 	}
 	for _, p := range n.health.Progress {
 		b.Progress = append(b.Progress, wire.Progress{Name: p.Name, Counter: p.Counter, Age: int64(p.Age)})

@@ -10,7 +10,7 @@ const digestSettles = 3 * time.Second
 func (n *Node) SetDigest(digest string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.cfg.Digest = digest
+	n.digest = digest
 	n.changing = n.now() + digestSettles
 	for _, a := range n.order {
 		a.refresh()

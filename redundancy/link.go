@@ -130,7 +130,7 @@ func (n *Node) ownHello(purpose wire.Purpose) wire.Hello {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	h := wire.Hello{Protocol: wire.Protocol, Purpose: purpose, Incarnation: n.identity.incarnation, Known: n.peer.incarnation,
-		Project: n.cfg.Project, Version: n.cfg.Version, Digest: n.cfg.Digest, Node: n.cfg.Self}
+		Project: n.cfg.Project, Version: n.cfg.Version, Digest: n.digest, Node: n.cfg.Self}
 	for _, a := range n.order {
 		h.Areas = append(h.Areas, a.name)
 	}

@@ -51,6 +51,7 @@ type Node struct {
 	links    map[*link]struct{}
 	identity identity
 	peer     peer
+	digest   string        // of the configuration that runs now; that in cfg is the first
 	changing time.Duration // the digests may differ until then
 	health   Health
 	healthAt time.Duration // when the host is asked again
@@ -83,7 +84,7 @@ func New(opts Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		cfg: cfg, host: opts.Host, witness: opts.Witness, log: opts.Log, dial: opts.Dial, listen: opts.Listen, store: st,
+		cfg: cfg, digest: cfg.Digest, host: opts.Host, witness: opts.Witness, log: opts.Log, dial: opts.Dial, listen: opts.Listen, store: st,
 		events: newEvents(opts.Event), wake: make(chan struct{}, 1), start: time.Now(), areas: map[string]*area{},
 		links: map[*link]struct{}{}, farewell: make(chan struct{}), pending: map[uint64]*call{},
 	}

@@ -13,7 +13,7 @@ func (n *Node) Status() Status {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now := n.now()
-	s := Status{Node: n.cfg.Self, Version: n.cfg.Version, Digest: n.cfg.Digest, Health: n.health, Peer: n.peerStatus(now),
+	s := Status{Node: n.cfg.Self, Version: n.cfg.Version, Digest: n.digest, Health: n.health, Peer: n.peerStatus(now),
 		LastSwitch: n.newestSwitch(), EventsDropped: n.events.lost()}
 	for _, p := range n.paths {
 		up := p.answered && now-p.lastAnswer < n.cfg.take()
@@ -124,7 +124,7 @@ func (a *area) status(now time.Duration) AreaStatus {
 func (n *Node) peerStatus(now time.Duration) PeerStatus {
 	p := &n.peer
 	s := PeerStatus{Node: n.cfg.Peer, Reachable: p.heard && now-p.heardAt < n.cfg.take(), Version: p.version, Digest: p.digest,
-		DigestEqual: p.heard && p.digest == n.cfg.Digest, LastHeard: p.heardWall, ClockOffset: p.offset, Refused: p.refused,
+		DigestEqual: p.heard && p.digest == n.digest, LastHeard: p.heardWall, ClockOffset: p.offset, Refused: p.refused,
 		Health: Health{Score: int(p.beat.Score), Reasons: p.beat.Reasons, NotReady: p.beat.NotReady, Areas: map[string]AreaHealth{}}}
 	for _, c := range p.beat.Progress {
 		s.Health.Progress = append(s.Health.Progress, Progress{Name: c.Name, Counter: c.Counter, Age: time.Duration(c.Age)})

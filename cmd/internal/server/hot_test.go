@@ -275,7 +275,7 @@ func TestKilledInTheMiddleOfADeployment(t *testing.T) {
 					if err := w.same(); err != nil {
 						return err
 					}
-					if own := w.node[c.node].conf.own; own != nil {
+					if w.node[c.node].conf.apart() {
 						return fmt.Errorf("%s has a revision of its own", c.node)
 					}
 					return nil
@@ -290,6 +290,13 @@ func TestKilledInTheMiddleOfADeployment(t *testing.T) {
 			})
 		})
 	}
+}
+
+// apart reports whether the node has a revision the other one does not follow.
+func (c *configurator) apart() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.own != nil
 }
 
 // plantError is how a mistake is told.
