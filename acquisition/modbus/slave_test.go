@@ -175,7 +175,7 @@ type slave struct {
 	chance   func() behaviour              // if set, what happens to each answer, nil is nothing
 	maxConns int
 	idle     chan struct{}
-	replies  sync.WaitGroup // on their way
+	replies  sync.WaitGroup // on their way, and connections that are served
 	line     chan func()    // what a device on a serial line does, one after the other
 }
 
@@ -225,6 +225,7 @@ func (s *slave) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		s.line, s.idle = make(chan func(), 10000), make(chan struct{})
 		go s.work(s.line)
 	}
+	s.replies.Add(1) // held while it serves, so that none is added while stop waits for the last
 	s.mu.Unlock()
 	go s.serve(b)
 	return a, nil
@@ -252,6 +253,7 @@ func (s *slave) stop() {
 }
 
 func (s *slave) serve(c *memConn) {
+	defer s.replies.Done()
 	var b []byte
 	buf := make([]byte, 512)
 	for {
