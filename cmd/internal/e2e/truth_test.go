@@ -69,11 +69,13 @@ func TestTruthThroughTakeOvers(t *testing.T) {
 // them can pass unseen.
 func (r *rig) toggle(point string, stop <-chan struct{}, raised map[string]int) {
 	for on := 1; ; on = 1 - on {
+		ended := stop
+		if on == 0 {
+			ended = nil // a state that has just begun would pass unseen
+		}
 		select {
-		case <-stop:
-			if on == 1 {
-				return // it is cleared: both nodes end with the same picture
-			}
+		case <-ended:
+			return // it is cleared: both nodes end with the same picture
 		case <-time.After(2500*time.Millisecond + time.Duration(rand.IntN(2000))*time.Millisecond):
 		}
 		if err := r.sim(http.MethodPost, "/points", map[string]any{"name": point, "value": on}, nil); err != nil {
