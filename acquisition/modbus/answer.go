@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	goburrow "github.com/goburrow/modbus"
@@ -160,16 +161,14 @@ func (s *session) publishHeld() {
 // values publishes the samples of a block that arrived at wall.
 func (s *session) values(p *poll, data []byte, wall int64) {
 	d := p.dev
-	batch := s.batch[:0]
+	batch := slices.Grow(s.batch[:0], len(p.block.Cuts))[:len(p.block.Cuts)]
 	for i := range p.block.Cuts {
-		cut := &p.block.Cuts[i]
-		pt, last := &d.points[cut.Index], &d.last[cut.Index]
-		v, q := pt.decode(data, int(cut.Offset), last)
-		if !v.IsNone() {
-			last.Value = v
-		}
-		last.Time, last.Quality = wall, q
-		batch = append(batch, tag.Update{Tag: pt.id, Sample: *last})
+		cut, u := &p.block.Cuts[i], &batch[i]
+		pt := &d.points[cut.Index]
+		v, q := pt.decode(data, int(cut.Offset), d.last.text(cut.Index))
+		// Field by field: a sample put together first and copied then would be read back before its parts are written.
+		u.Tag, u.Time, u.Quality = pt.id, wall, q
+		u.Value = d.last.learn(cut.Index, v, q)
 	}
 	s.batch = batch
 	s.sink.Publish(batch)

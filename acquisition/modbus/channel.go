@@ -61,7 +61,7 @@ type device struct {
 	timeout time.Duration
 	pack    goburrow.Packager
 	points  []point
-	last    []tag.Sample // by point, as published
+	last    lasts // by point, as published
 	plan    *plan.Plan
 	polls   []*poll
 	unit    *schedule.Unit[*poll]
@@ -179,10 +179,7 @@ func (c *Channel) newDevice(cfg Device) (*device, error) {
 		items = append(items, plan.Item{Area: p.addr.Area, Address: p.addr.Number, Count: p.count, Period: period, Index: len(d.points)})
 		d.points = append(d.points, p)
 	}
-	d.last = make([]tag.Sample, len(d.points))
-	for i := range d.last {
-		d.last[i].Quality = tag.BadWaitingForInitialData
-	}
+	d.last = newLasts(len(d.points))
 	d.plan = plan.New(items, c.limits(cfg))
 	d.status = acquisition.DeviceStatus{Device: cfg.Name, Endpoint: cfg.Endpoints[0], Tags: len(d.points), Blocks: len(d.plan.Blocks()),
 		Counters: acquisition.Counters{Exceptions: map[uint8]uint64{}}}

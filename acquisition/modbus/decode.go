@@ -9,8 +9,8 @@ import (
 )
 
 // decode cuts the value of p out of the data of an answer, offset registers (or bits) from its start. last is the
-// previous sample; its text is used again if it is the same, so that only a changed text costs memory.
-func (p *point) decode(data []byte, offset int, last *tag.Sample) (tag.Value, tag.Quality) {
+// previous text, which is used again if it is the same, so that only a changed text costs memory.
+func (p *point) decode(data []byte, offset int, last string) (tag.Value, tag.Quality) {
 	if p.addr.Area.IsBits() {
 		return tag.Bool(data[offset>>3]>>(offset&7)&1 == 1), tag.Good
 	}
@@ -89,7 +89,7 @@ func (p *point) scatter(bits uint64, data []byte) {
 }
 
 // text returns the characters up to the first NUL, without trailing spaces.
-func (p *point) text(data []byte, last *tag.Sample) tag.Value {
+func (p *point) text(data []byte, last string) tag.Value {
 	var buf [2 * maxText]byte
 	b := buf[:copy(buf[:], data)]
 	if p.order.swapBytes() {
@@ -106,8 +106,8 @@ func (p *point) text(data []byte, last *tag.Sample) tag.Value {
 	for len(b) > 0 && b[len(b)-1] == ' ' {
 		b = b[:len(b)-1]
 	}
-	if last.Value.Type() == tag.TypeString && last.Value.Text() == string(b) {
-		return last.Value
+	if last == string(b) {
+		return tag.String(last)
 	}
 	return tag.String(strings.ToValidUTF8(string(b), "\uFFFD"))
 }

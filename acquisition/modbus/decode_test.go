@@ -66,7 +66,7 @@ func TestDecode(t *testing.T) {
 	} {
 		p := mustPoint(t, tag.Definition{Address: c.addr, Type: c.typ, ByteOrder: c.order, Writable: true, Name: "x"})
 		data := append([]byte{0xAA, 0xAA}, raw(c.data)...) // not at the start of the answer
-		got, q := p.decode(append(data, 0xAA, 0xAA), 1, new(tag.Sample))
+		got, q := p.decode(append(data, 0xAA, 0xAA), 1, "")
 		if got != c.want || q != tag.Good {
 			t.Errorf("%s %s %s %s: %v (%v), want %v", c.addr, c.typ, c.order, c.data, got, q, c.want)
 		}
@@ -80,7 +80,7 @@ func TestDecode(t *testing.T) {
 	}
 	for i, want := range []bool{true, false, true, true, false, false, false, false, true} {
 		p := mustPoint(t, tag.Definition{Address: "co:0", Type: tag.TypeBool})
-		if got, _ := p.decode([]byte{0x0D, 0x01}, i, new(tag.Sample)); got != tag.Bool(want) {
+		if got, _ := p.decode([]byte{0x0D, 0x01}, i, ""); got != tag.Bool(want) {
 			t.Errorf("coil %d: %v", i, got)
 		}
 	}
@@ -110,7 +110,7 @@ func TestJudge(t *testing.T) {
 		{"single to double", tag.Definition{Type: tag.TypeFloat64, RawType: tag.TypeFloat32}, "3fc00000", tag.Float64(1.5), tag.Good},
 	} {
 		c.def.Address = "hr:0"
-		got, q := mustPoint(t, c.def).decode(raw(c.data), 0, new(tag.Sample))
+		got, q := mustPoint(t, c.def).decode(raw(c.data), 0, "")
 		if got != c.want || q != c.q {
 			t.Errorf("%s: %v (%v), want %v (%v)", c.name, got, q, c.want, c.q)
 		}
@@ -136,7 +136,7 @@ func TestRoundTrip(t *testing.T) {
 					t.Errorf("%s %s: %v", typ, order, err)
 					continue
 				}
-				if got, q := p.decode(data, 0, new(tag.Sample)); got != v || q != tag.Good || !p.holds(data, data) {
+				if got, q := p.decode(data, 0, ""); got != v || q != tag.Good || !p.holds(data, data) {
 					t.Errorf("%s %s: %v became %v (%v)", typ, order, v, got, q)
 				}
 			}
@@ -148,10 +148,9 @@ func TestDecodeDoesNotAllocate(t *testing.T) {
 	data := raw("3fc00000 50756d7000000000")
 	number := mustPoint(t, tag.Definition{Address: "hr:0", Type: tag.TypeFloat64, RawType: tag.TypeFloat32, Range: tag.Range{High: 5}, Scale: tag.Linear{RawHigh: 1, High: 1}})
 	text := mustPoint(t, tag.Definition{Address: "hr:0[4]", Type: tag.TypeString})
-	last := tag.Sample{Value: tag.String("Pump")}
 	if n := testing.AllocsPerRun(100, func() {
-		number.decode(data, 0, &last)
-		text.decode(data, 2, &last)
+		number.decode(data, 0, "")
+		text.decode(data, 2, "Pump")
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

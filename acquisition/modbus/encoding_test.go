@@ -63,7 +63,7 @@ func TestEncodings(t *testing.T) {
 			for _, w := range c.words {
 				data = binary.BigEndian.AppendUint16(data, w)
 			}
-			v, q := p.decode(data, 0, new(tag.Sample))
+			v, q := p.decode(data, 0, "")
 			if v != c.want || q != c.q {
 				t.Errorf("%v %v, want %v %v", v, q, c.want, c.q)
 			}

@@ -287,21 +287,17 @@ func (s *session) rawAnswered(o *op, pdu *goburrow.ProtocolDataUnit, err error, 
 // verified compares what was read back and publishes it.
 func (s *session) verified(o *op, data []byte) {
 	s.publishHeld()
-	last := &o.dev.last[o.index]
-	v, q := o.point.decode(data, 0, last)
-	if !v.IsNone() {
-		last.Value = v
-	}
-	last.Time, last.Quality = s.wall, q
-	s.batch = append(s.batch[:0], tag.Update{Tag: o.point.id, Sample: *last})
+	v, q := o.point.decode(data, 0, o.dev.last.text(o.index))
+	read := tag.Sample{Time: s.wall, Value: o.dev.last.learn(o.index, v, q), Quality: q}
+	s.batch = append(s.batch[:0], tag.Update{Tag: o.point.id, Sample: read})
 	s.sink.Publish(s.batch)
 	switch {
 	case o.point.holds(data, o.wanted):
-		s.endOp(acquisition.Confirmed, *last, nil)
+		s.endOp(acquisition.Confirmed, read, nil)
 	case o.doubt != nil: // it may still be executed
-		s.endOp(acquisition.Unknown, *last, o.doubt)
+		s.endOp(acquisition.Unknown, read, o.doubt)
 	default:
-		s.endOp(acquisition.Mismatch, *last, errWrong)
+		s.endOp(acquisition.Mismatch, read, errWrong)
 	}
 }
 

@@ -41,10 +41,10 @@ func (s *session) requalify(d *device, indexes func(yield func(int) bool), chang
 	s.publishHeld()
 	batch := s.batch[:0]
 	for i := range indexes {
-		last := &d.last[i]
-		if q := change(*last); q != last.Quality {
-			last.Quality, last.Time = q, s.wall
-			batch = append(batch, tag.Update{Tag: d.points[i].id, Sample: *last})
+		last := tag.Sample{Time: s.wall, Value: d.last.value(i), Quality: d.last.known[i].quality}
+		if q := change(last); q != last.Quality {
+			last.Quality, d.last.known[i].quality = q, q
+			batch = append(batch, tag.Update{Tag: d.points[i].id, Sample: last})
 		}
 	}
 	s.batch = batch

@@ -97,8 +97,10 @@ func newSession(c *Channel, ctx context.Context, sink acquisition.Sink) *session
 		d.unit = s.sched.AddUnit(d.cfg.Name, d.cfg.Retries)
 		d.polls, d.lost, d.settled, d.reported, d.lastGood, d.shapes = nil, false, false, false, 0, nil
 		if c.opts.Last != nil {
+			d.last = newLasts(len(d.points))
 			for i := range d.points {
-				d.last[i] = c.opts.Last(d.points[i].id)
+				was := c.opts.Last(d.points[i].id)
+				d.last.learn(i, was.Value, was.Quality)
 			}
 		}
 		s.rebuild(d)

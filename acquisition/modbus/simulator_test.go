@@ -95,7 +95,7 @@ func TestSimulatorTypes(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := mustPoint(t, tag.Definition{Address: "hr:5000", Type: tag.TypeFloat32})
-		if v, _ := p.decode(b, 0, new(tag.Sample)); v != tag.Float32(1.5) {
+		if v, _ := p.decode(b, 0, ""); v != tag.Float32(1.5) {
 			t.Errorf("read back %v", v)
 		}
 	})

@@ -42,11 +42,15 @@ func TestMain(m *testing.M) {
 	case "":
 		os.Exit(m.Run())
 	case "slave":
-		err = slaveProcess(args[0])
+		err = slaveProcess(args[0], serveLater)
+	case "exact":
+		err = slaveProcess(args[0], serveExactly)
 	case "ours":
 		err = oursProcess(args)
 	case "goburrow":
 		err = goburrowProcess(args)
+	case "awake":
+		err = awakeProcess()
 	default:
 		err = fmt.Errorf("unknown role %q", role)
 	}
@@ -79,7 +83,7 @@ const benchPort = "5502"
 
 // slaveProcess answers reads on every address of the loopback, each after the same latency and as many at a time as are
 // asked, until its standard input ends.
-func slaveProcess(latency string) error {
+func slaveProcess(latency string, later func(net.Conn, time.Duration)) error {
 	wait, err := time.ParseDuration(latency)
 	if err != nil {
 		return err
@@ -97,7 +101,7 @@ func slaveProcess(latency string) error {
 			if wait == 0 {
 				go serveFast(c)
 			} else {
-				go serveLater(c, wait)
+				go later(c, wait)
 			}
 		}
 	}()
@@ -106,8 +110,15 @@ func slaveProcess(latency string) error {
 	return err
 }
 
-// serveLater answers each request after a latency, however many wait.
+// serveLater answers each request after a latency, however many wait. Timers of the runtime end up to a millisecond late.
 func serveLater(c net.Conn, wait time.Duration) {
+	answerLater(c, wait, func(at time.Time) { time.Sleep(time.Until(at)) })
+}
+
+// serveExactly is serveLater with sleeps that end when they should, at the price of a thread a connection.
+func serveExactly(c net.Conn, wait time.Duration) { answerLater(c, wait, sleepUntil) }
+
+func answerLater(c net.Conn, wait time.Duration, sleep func(time.Time)) {
 	type owed struct {
 		at  time.Time
 		req [12]byte
@@ -118,7 +129,7 @@ func serveLater(c net.Conn, wait time.Duration) {
 		defer c.Close()
 		out := make([]byte, 9+250)
 		for o := range queue {
-			time.Sleep(time.Until(o.at))
+			sleep(o.at)
 			if _, err := c.Write(fastAnswer(out, o.req[:])); err != nil {
 				return
 			}
@@ -325,9 +336,9 @@ func TestTable(t *testing.T) {
 		t.Logf("no libmodbus: %v %s", err, out)
 		b.libmodbus = ""
 	}
-	b.oneConnection("0s")
-	b.oneConnection("5ms")
-	b.oneConnection("20ms")
+	for _, latency := range []string{"0s", "5ms", "20ms"} {
+		b.oneConnection(latency)
+	}
 	for _, latency := range []string{"0s", "5ms", "20ms"} {
 		b.manySlaves(latency)
 	}
@@ -345,10 +356,10 @@ type bench struct {
 	libmodbus string
 }
 
-// slave starts the slave's process and returns what ends it.
-func (b *bench) slave(latency string) (stop func()) {
+// process starts this binary again in a role, waits until it is ready and returns what ends it.
+func (b *bench) process(role string) (stop func()) {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), roleVariable+"=slave "+latency)
+	cmd.Env = append(os.Environ(), roleVariable+"="+role)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		b.t.Fatal(err)
@@ -399,7 +410,8 @@ func (b *bench) goburrow(slaves int) measured {
 
 // oneConnection compares everybody, one after the other, against the same slave.
 func (b *bench) oneConnection(latency string) {
-	defer b.slave(latency)()
+	defer b.process("awake")()
+	defer b.process("exact " + latency)()
 	host, port, _ := strings.Cut(slaveAddress(0), ":")
 	seconds := fmt.Sprint(tableTime.Seconds())
 	type row struct {
@@ -428,7 +440,7 @@ func (b *bench) oneConnection(latency string) {
 
 // manySlaves reads 200 slaves of 1,000 registers as fast as it goes.
 func (b *bench) manySlaves(latency string) {
-	defer b.slave(latency)()
+	defer b.process("slave " + latency)()
 	base, ours := b.goburrow(200), b.ours(200, 8, 8, "0s")
 	scans := func(m measured) float64 { return m.rate() / (200 * 8) }
 	fmt.Printf("\n200 slaves of 1,000 registers, latency %s: goburrow's handler %.1f scans/s, ours W8 %.1f scans/s (x %.1f), CPU s/M regs %.4f and %.4f\n",
@@ -437,7 +449,8 @@ func (b *bench) manySlaves(latency string) {
 
 // plant polls 1,000 slaves of 1,000 registers in a period.
 func (b *bench) plant(period string, times int) {
-	defer b.slave("0s")()
+	defer b.process("awake")()
+	defer b.process("slave 0s")()
 	m := b.client(fmt.Sprintf("ours 1000 8 8 %s %s", period, time.Duration(times)*(*tableTime)), os.Args[0])
 	slots := float64(m.Requests) + float64(m.Missed)
 	fmt.Printf("\n1,000 slaves of 1,000 registers each %s: %.0f requests/s, %.3f %% on time (%d of %.0f slots missed), start lateness p50 %.2f ms, p99 %.2f ms, %.1f %% of a core, CPU s/M regs %.4f, KiB per slave: %.1f and %.1f for its 1,000 tags\n",
