@@ -34,7 +34,8 @@ type plant struct {
 	last    *api.Switch
 	nodes   map[string]*node
 	turn    int
-	large   int // above 0: there is no model, and so many tags change every second
+	hold    chan struct{} // a write waits until it is closed; nil: none waits
+	large   int           // above 0: there is no model, and so many tags change every second
 }
 
 // node is one backend of the pair.
@@ -269,6 +270,9 @@ func (n *node) KPI(_ context.Context, from, to time.Time) (api.KPI, error) {
 }
 
 func (n *node) WriteTag(_ context.Context, by web.Actor, w web.Write) (api.WriteResult, error) {
+	if n.hold != nil {
+		<-n.hold
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if err := n.model.Force(w.Tag.Name, w.Value); err != nil {

@@ -79,6 +79,7 @@ func (c *cable) cut() {
 // site is the pair's two web servers over one plant.
 type site struct {
 	*plant
+	people *registry
 	url    map[string]string
 	cables map[string]*cable
 }
@@ -108,6 +109,7 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.people = reg
 	for _, name := range []string{"a", "b"} {
 		other := map[string]string{"a": "b", "b": "a"}[name]
 		srv, err := web.New(web.Config{

@@ -3,6 +3,7 @@ package uitest
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/chromedp/chromedp"
 )
@@ -29,7 +30,8 @@ func (b *Tab) Live(tags int) {
 func (b *Tab) GoTo(page string) {
 	b.t.Helper()
 	b.Script(fmt.Sprintf("location.hash = '#/%s'", page))
-	b.Wait("page "+page, "document.querySelector('#main h1') !== null")
+	name, _, _ := strings.Cut(page, "?")
+	b.Wait("page "+page, fmt.Sprintf("document.querySelector('#main scada-%s h1')", name))
 }
 
 // Look chooses language (en, zh) and colours (light, dark) as a reader does.

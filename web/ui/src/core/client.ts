@@ -29,6 +29,8 @@ export class Client {
   readonly alarms = new AlarmBook();
   readonly writes = new Writes();
   session: Session | null | undefined;
+  /** out tells that the session has ended without the user asking for it: the page stays until somebody signs in again. */
+  out = false;
   pair: Pair | undefined;
   devices: Device[] = [];
   journal: JournalEntry[] = [];
@@ -110,9 +112,14 @@ export class Client {
 
   async signOut(): Promise<void> {
     const gone = this.call("DELETE", "/session").catch(() => undefined);
+    this.leave();
+    await gone;
+  }
+
+  /** leave forgets who was signed in and goes to the log-in page. */
+  leave(): void {
     this.run(this.link.stop());
     this.forgetSession();
-    await gone;
   }
 
   /** changePassword changes the user's own password. All sessions of the user end with it, this one too: the answer is a new one. */
@@ -159,6 +166,7 @@ export class Client {
 
   private admit(session: Session): void {
     this.session = session;
+    this.out = false;
     this.tell("session");
     this.run(this.link.start(performance.now()));
     void this.renewTicket();
@@ -167,9 +175,15 @@ export class Client {
   }
 
   private forgetSession(): void {
+    this.session = null;
+    this.shutOut(false);
+  }
+
+  // shutOut drops every proof of who is signed in. The page may stay: an operator in the middle of something keeps the place.
+  private shutOut(stay: boolean): void {
     clearInterval(this.ticketTimer);
     this.http.forget();
-    this.session = null;
+    this.out = stay;
     this.tell("session");
     this.tell("status");
   }
@@ -215,7 +229,7 @@ export class Client {
         return;
       case "signin":
         if (this.changing) this.ended = true;
-        else this.forgetSession();
+        else this.shutOut(this.session !== null);
         return;
     }
   }

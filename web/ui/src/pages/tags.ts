@@ -12,7 +12,6 @@ import { here } from "../parts/routes";
 
 const rowHeight = 30;
 const spare = 8; // rows drawn beyond both edges
-const columns = 7;
 
 type Show = "all" | "doubt" | "writable";
 
@@ -143,7 +142,7 @@ export class Tags extends Part {
 }
 
 function gap(height: number): TemplateResult {
-  return html`<tr aria-hidden="true" class="gap"><td colspan=${columns} height=${height}></td></tr>`;
+  return html`<tr aria-hidden="true" class="gap"><td height=${height}></td></tr>`;
 }
 
 customElements.define("scada-tags", Tags);

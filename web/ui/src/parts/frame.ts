@@ -52,7 +52,8 @@ export class App extends Part {
         <div class="foot">${client.info ? html`${client.info.version}` : nothing}</div>
       </nav>
       <main class="main" id="main" tabindex="-1">${this.page(current.path)}</main>
-    </div>`;
+    </div>
+    ${client.out ? html`<scada-sign-in .again=${true}></scada-sign-in>` : nothing}`;
   }
 
   private head(): TemplateResult {
@@ -89,7 +90,7 @@ export class App extends Part {
     const t = settings.t;
     const l = client.link;
     if (client.stale) {
-      const text = l.fenced ? t("link.behind", { node: l.server }) : t("link.lost");
+      const text = client.out ? t("link.out") : l.fenced ? t("link.behind", { node: l.server }) : t("link.lost");
       return html`<span id="link-pill" class="pill lost" role="status">${text}</span>`;
     }
     return html`<span id="link-pill" class="pill" role="status"><span class="dot" aria-hidden="true"></span>${t("link.up", { node: l.server })}</span>`;
@@ -101,6 +102,7 @@ export class App extends Part {
     if (client.stale && client.link.fenced) {
       return html`<div class="notice" role="alert">${t("notice.behind", { node: client.link.server, epoch: client.link.serverEpoch, seen: client.link.epoch })}</div>`;
     }
+    if (client.out) return html`<div class="notice" role="alert">${t("notice.out")}</div>`;
     if (client.stale) {
       const since = Number.isFinite(client.lostAt) ? age(Date.now() - client.lostAt) : "";
       return html`<div class="notice" role="alert">${since === "" ? t("notice.connecting") : t("notice.lost", { age: since })}</div>`;

@@ -1,11 +1,14 @@
-// The log-in page.
+// The log-in page, and the same as a sheet over the page when the session has ended in the middle of something.
 
 import { html, nothing, type TemplateResult } from "lit";
 import { Failure } from "../core/http";
 import { client, Part, settings } from "./context";
 import { languageChoice, logo, themeButton } from "./choices";
+import { failureText } from "./say";
 
 export class SignIn extends Part {
+  /** again: the session has ended, and the page stays behind. */
+  again = false;
   private error = "";
   private busy = false;
   private away = false; // the server that sent the page does not answer
@@ -13,22 +16,32 @@ export class SignIn extends Part {
 
   protected override render(): TemplateResult {
     const t = settings.t;
-    return html`<main class="signin">
-      <form @submit=${this.submit}>
-        <div class="title">${logo()}<h1>${t("app.name")}</h1></div>
+    const title = this.again ? html`<div><h2 id="again-title">${t("login.ended")}</h2><p>${t("login.endedText")}</p></div>` : html`<div class="title">${logo()}<h1>${t("app.name")}</h1></div>`;
+    const form = html`<form @submit=${this.submit}>
+        ${title}
         ${this.due === "" ? this.credentials() : this.change()}
         <div class="error" role="alert">${this.error === "" ? nothing : this.error}</div>
         ${this.away ? client.link.others().map((url) => html`<a href=${url}>${t("login.elsewhere", { url })}</a>`) : nothing}
         <ix-button id="sign-in" type="submit" ?disabled=${this.busy} @click=${this.press}>${t(this.due === "" ? "login.submit" : "login.change")}</ix-button>
-        <div class="choice head-choices">${languageChoice()}${themeButton()}</div>
-      </form>
-    </main>`;
+        ${this.again ? html`<button id="sign-in-leave" type="button" class="btn" @click=${() => client.leave()}>${t("login.leave")}</button>` : html`<div class="choice head-choices">${languageChoice()}${themeButton()}</div>`}
+      </form>`;
+    if (!this.again) return html`<main class="signin">${form}</main>`;
+    return html`<dialog class="sheet signin again" aria-labelledby="again-title" @cancel=${(e: Event) => e.preventDefault()} @close=${this.stay}>${form}</dialog>`;
   }
+
+  // The sheet is put over whatever else is open, and stays: behind it nothing is known and nothing can be done.
+  protected override firstUpdated(): void {
+    this.stay();
+  }
+
+  private stay = (): void => {
+    if (this.again && this.isConnected) this.querySelector("dialog")?.showModal();
+  };
 
   private credentials(): TemplateResult {
     const t = settings.t;
-    return html`<label class="field"><span>${t("login.user")}</span><input class="in" name="user" autocomplete="username" required autofocus /></label>
-        <label class="field"><span>${t("login.password")}</span><input class="in" name="password" type="password" autocomplete="current-password" required /></label>`;
+    return html`<label class="field"><span>${t("login.user")}</span><input class="in" name="user" autocomplete="username" required ?autofocus=${!this.again} .value=${this.again ? (client.session?.user ?? "") : ""} /></label>
+        <label class="field"><span>${t("login.password")}</span><input class="in" name="password" type="password" autocomplete="current-password" required ?autofocus=${this.again} /></label>`;
   }
 
   private change(): TemplateResult {
@@ -50,6 +63,7 @@ export class SignIn extends Part {
     this.busy = true;
     this.error = "";
     this.requestUpdate();
+    const before = client.session?.user;
     try {
       if (this.due === "") {
         const password = String(data.get("password"));
@@ -60,6 +74,8 @@ export class SignIn extends Part {
         await client.changePassword(this.due, String(data.get("fresh")));
         this.due = "";
       }
+      // What one person has begun is not for the next to confirm.
+      if (before !== undefined && client.session?.user !== before) document.querySelectorAll("dialog.sheet:not(.again)").forEach((d) => (d as HTMLDialogElement).close());
     } catch (err) {
       this.error = reason(err);
       this.away = err instanceof Failure && err.status === 0;
@@ -81,7 +97,7 @@ function reason(err: unknown): string {
     case 429:
       return t("login.tooMany");
     default:
-      return err.message;
+      return failureText(err);
   }
 }
 
