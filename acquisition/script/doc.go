@@ -13,6 +13,8 @@ package script
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"go.starlark.net/lib/math"
 	"go.starlark.net/resolve"
@@ -79,7 +81,22 @@ func located(file string, err error) error {
 func budget(t *starlark.Thread) {
 	t.Uncancel()
 	t.SetMaxExecutionSteps(t.ExecutionSteps() + MaxSteps)
+	m := meterOf(t)
+	if m == nil {
+		m = &meter{}
+		t.SetLocal(localMeter, m)
+	}
+	m.left = MaxMade
 }
 
 // common are the names every script knows beside the dialect's own.
-func common() starlark.StringDict { return starlark.StringDict{"math": math.Module} }
+func common() starlark.StringDict {
+	env := maps.Clone(guarded)
+	env["math"] = math.Module
+	return env
+}
+
+// known reports whether a name is one of the given, or one of the guards.
+func known(given ...string) func(string) bool {
+	return func(name string) bool { return slices.Contains(given, name) || guarded.Has(name) }
+}

@@ -45,14 +45,47 @@ func NewExpr(name, source string) (*Expr, error) {
 	if e.inputs, err = inputsOf(name, parsed); err != nil {
 		return nil, err
 	}
-	env := common()
-	env["tag"] = starlark.NewBuiltin("tag", e.tag)
-	env["sample"] = starlark.NewBuiltin("sample", e.sample)
-	budget(e.thread)
-	if e.calc, err = starlark.ExprFuncOptions(dialect, name, source, env); err != nil {
+	if e.calc, err = e.compile(parsed); err != nil {
 		return nil, located(name, err)
 	}
 	return e, nil
+}
+
+// compile makes a function of an expression.
+func (e *Expr) compile(parsed syntax.Expr) (starlark.Value, error) {
+	at, _ := parsed.Span()
+	body := []syntax.Stmt{&syntax.ReturnStmt{Return: at, Result: parsed}}
+	if err := rewrite(body); err != nil {
+		return nil, err
+	}
+	def := &syntax.DefStmt{Def: at, Name: &syntax.Ident{NamePos: at, Name: fnCalc}, Lparen: at, Rparen: at, Body: body}
+	program, err := starlark.FileProgram(&syntax.File{Path: e.name, Stmts: []syntax.Stmt{def}, Options: dialect}, known("math", "tag", "sample"))
+	if err != nil {
+		return nil, err
+	}
+	e.thread.SetLocal(localExpr, e)
+	budget(e.thread)
+	globals, err := program.Init(e.thread, exprEnv)
+	return globals[fnCalc], err
+}
+
+const (
+	fnCalc    = "calc"
+	localExpr = "expr" // where the thread of an expression keeps it
+)
+
+// exprEnv are the names of all expressions: there are many of them. It is not changed after it was made.
+var exprEnv = exprNames()
+
+func exprNames() starlark.StringDict {
+	env := common()
+	env["tag"] = starlark.NewBuiltin("tag", func(t *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		return t.Local(localExpr).(*Expr).tag(fn, args, kwargs)
+	})
+	env["sample"] = starlark.NewBuiltin("sample", func(t *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		return t.Local(localExpr).(*Expr).sample(fn, args, kwargs)
+	})
+	return env
 }
 
 // inputsOf lists the tags an expression names, in order.
@@ -139,7 +172,7 @@ func (e *Expr) input(fn *starlark.Builtin, args starlark.Tuple, kwargs []starlar
 	return s, nil
 }
 
-func (e *Expr) tag(_ *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func (e *Expr) tag(fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	s, err := e.input(fn, args, kwargs)
 	if err != nil {
 		return nil, err
@@ -152,7 +185,7 @@ func (e *Expr) tag(_ *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple
 	return fromTag(s.Value), nil
 }
 
-func (e *Expr) sample(_ *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func (e *Expr) sample(fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	s, err := e.input(fn, args, kwargs)
 	if err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package script
 
 import (
 	"fmt"
-	"slices"
 
 	"go.starlark.net/lib/json"
 	"go.starlark.net/starlark"
@@ -35,7 +34,14 @@ func Compile(name string, source []byte) (*Program, error) {
 	if len(source) > MaxSourceBytes {
 		return nil, &Error{File: name, Message: fmt.Sprintf("%d bytes, the limit is %d", len(source), MaxSourceBytes)}
 	}
-	file, compiled, err := starlark.SourceProgramOptions(dialect, name, source, func(n string) bool { return slices.Contains(provided, n) })
+	file, err := dialect.Parse(name, source, 0)
+	if err == nil {
+		err = rewrite(file.Stmts)
+	}
+	if err != nil {
+		return nil, located(name, err)
+	}
+	compiled, err := starlark.FileProgram(file, known(provided...))
 	if err != nil {
 		return nil, located(name, err)
 	}
@@ -218,6 +224,9 @@ func (i *Instance) target(k Kind) (starlark.Value, starlark.Tuple) {
 
 // encodeState turns the state into JSON with sorted keys: equal states are equal bytes.
 func encodeState(t *starlark.Thread, d *starlark.Dict) ([]byte, error) {
+	if text(d) > MaxMade {
+		return nil, fmt.Errorf("the state cannot be stored: it has more than %d bytes, or contains itself", MaxMade)
+	}
 	v, err := starlark.Call(t, json.Module.Members["encode"], starlark.Tuple{d}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("the state cannot be stored: %w", err)
