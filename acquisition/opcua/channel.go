@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/gopcua/opcua/ua"
@@ -27,8 +28,13 @@ type channel struct {
 	relay   *relay
 	faults  chan error // what the library's receiver ran into
 	timeout time.Duration
+	with    security
 	token   *ua.NodeID                          // of the session
+	made    *ua.CreateSessionResponse           // the session, with the server's last nonce
+	subs    map[uint32]*subscription            // of the session, once they are made
 	note    func(took time.Duration, err error) // told of each call
+
+	answered atomic.Int64 // when the last answer came, in nanoseconds
 }
 
 // security is what is agreed before a channel is opened.
@@ -60,7 +66,7 @@ func (s *Source) open(ctx context.Context, with security) (c *channel, err error
 	}
 	// Part of the library's greeting heeds a deadline and no cancellation: take the connection away from it.
 	defer context.AfterFunc(ctx, func() { r.hangUp(context.Cause(ctx)) })()
-	c = &channel{relay: r, faults: make(chan error, 1), timeout: s.device.Timeout, note: s.note}
+	c = &channel{relay: r, faults: make(chan error, 1), timeout: s.device.Timeout, with: with, note: s.note}
 	defer func() {
 		if err != nil {
 			c.close()
@@ -169,6 +175,9 @@ func callWithin[T ua.Response](ctx context.Context, c *channel, req ua.Request, 
 		if why := c.relay.reason(); why != nil {
 			err = why
 		}
+	}
+	if err == nil {
+		c.answered.Store(time.Now().UnixNano())
 	}
 	c.note(time.Since(begun), err)
 	return res, err

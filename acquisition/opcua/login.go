@@ -24,13 +24,23 @@ var errNoEndpoint = errors.New("the server offers no such endpoint")
 
 // connect opens a channel of the configured security and logs in.
 func (s *Source) connect(ctx context.Context) (*channel, error) {
-	with := plain
-	if s.device.Security != "None" {
-		var err error
-		if with, err = s.negotiate(ctx); err != nil {
-			return nil, err
-		}
+	with, err := s.agree(ctx)
+	if err != nil {
+		return nil, err
 	}
+	return s.enter(ctx, with)
+}
+
+// agree finds out which security the channel has.
+func (s *Source) agree(ctx context.Context) (security, error) {
+	if s.device.Security == "None" {
+		return plain, nil
+	}
+	return s.negotiate(ctx)
+}
+
+// enter opens a channel and makes a session.
+func (s *Source) enter(ctx context.Context, with security) (*channel, error) {
 	c, err := s.open(ctx, with)
 	if err != nil {
 		return nil, err
@@ -97,6 +107,11 @@ func (s *Source) login(ctx context.Context, c *channel, with security) (err erro
 			return fmt.Errorf("%w: signature of the session: %w", errHostile, err)
 		}
 	}
+	return s.activate(ctx, c, made, with)
+}
+
+// activate says who we are in a session, and that it belongs to this channel from now on.
+func (s *Source) activate(ctx context.Context, c *channel, made *ua.CreateSessionResponse, with security) error {
 	token, err := s.identityToken(c, made, with)
 	if err != nil {
 		return err
@@ -106,11 +121,15 @@ func (s *Source) login(ctx context.Context, c *channel, with security) (err erro
 		return fmt.Errorf("signing: %w", err)
 	}
 	c.token = made.AuthenticationToken
-	_, err = call[*ua.ActivateSessionResponse](ctx, c, &ua.ActivateSessionRequest{
+	res, err := call[*ua.ActivateSessionResponse](ctx, c, &ua.ActivateSessionRequest{
 		ClientSignature: &ua.SignatureData{Algorithm: algorithm, Signature: signature}, LocaleIDs: []string{"en"},
 		UserIdentityToken: ua.NewExtensionObject(token), UserTokenSignature: &ua.SignatureData{},
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	made.ServerNonce, c.made = res.ServerNonce, made
+	return nil
 }
 
 // identityToken says who we are, in the way the server asks for.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -217,6 +218,20 @@ func (s *sink) wait(t *testing.T, id tag.ID, what string, want func(tag.Sample) 
 		case <-give:
 			t.Fatalf("tag %d never became %s; it is %v %s", id, what, x.Value, x.Quality)
 		}
+	}
+}
+
+// loss tells whether the tag has been shown as lost since, with its last value; it may be good again by then.
+func (s *sink) loss(id tag.ID) func(tag.Sample) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	from, value := len(s.all), s.last[id].Value
+	return func(tag.Sample) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return slices.ContainsFunc(s.all[from:], func(u tag.Update) bool {
+			return u.Tag == id && u.Quality == tag.UncertainNoCommunicationLastUsable && u.Value == value
+		})
 	}
 }
 

@@ -22,8 +22,9 @@ import (
 const (
 	watchEvery   = 500 * time.Millisecond
 	watchLimit   = 1250 * time.Millisecond // an answer to the watchdog later than this is none
+	watchMisses  = 3                       // in a row that other answers make up for
 	firstBackoff = 100 * time.Millisecond
-	lastBackoff  = 500 * time.Millisecond // a device that is back is found soon; where nothing listens an attempt costs little
+	lastBackoff  = 250 * time.Millisecond // a device that is back is found soon; where nothing listens an attempt costs little
 )
 
 // ErrNotConnected is the reason nothing could be asked of the device.
@@ -55,6 +56,7 @@ type Source struct {
 
 	pub    sync.Mutex // orders what is published; guards sink and last of items
 	sink   acquisition.Sink
+	kept   *kept // of Run alone
 	mu     sync.Mutex
 	live   *channel
 	state  acquisition.DeviceStatus
@@ -70,6 +72,14 @@ type item struct {
 	bad  error      // the address cannot be used
 	last tag.Sample // published last in this run
 	as   ua.TypeID  // type of the server's node, once seen
+
+	// Of the last reading of this session, see weigh.
+	reported bool      // it was reported, not read
+	asked    time.Time // when it was read
+	source   time.Time // the server's own time of it
+	got      time.Time
+	heard    bool // a subscription speaks for it
+	doubt    bool // a report was put aside: it has to be read
 }
 
 var _ acquisition.Source = (*Source)(nil)
@@ -121,7 +131,7 @@ func (s *Source) Run(ctx context.Context, sink acquisition.Sink) error {
 	s.probing.Lock()
 	defer s.probing.Unlock()
 	s.pub.Lock()
-	s.sink, s.settled = sink, false
+	s.sink, s.settled, s.kept = sink, false, nil
 	for i := range s.items {
 		s.items[i].last = tag.Sample{}
 	}
@@ -154,12 +164,14 @@ func (s *Source) Run(ctx context.Context, sink acquisition.Sink) error {
 
 // session connects and serves until something fails or ctx ends; served says that values came.
 func (s *Source) session(ctx context.Context) (served bool, err error) {
-	c, err := s.connect(ctx)
+	outer := ctx
+	c, err := s.join(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer c.close()
+	defer func() { s.leave(c, err, outer.Err() == nil) }()
 	s.setState(acquisition.Waiting, nil)
+	s.begin()
 	if err := s.readItems(ctx, c, s.all()); err != nil {
 		return false, fmt.Errorf("reading the first values: %w", err)
 	}
@@ -182,17 +194,19 @@ func (s *Source) session(ctx context.Context) (served bool, err error) {
 		}
 	} else {
 		keep(s.subscribe)
+		keep(s.bridge)
 	}
 	<-ctx.Done()
 	return true, context.Cause(ctx)
 }
 
-// watch asks the server for its time again and again: the only sign of life that means it works.
+// watch asks the server for its time again and again: the only sign of life that means it works. A server that is busy
+// with our other questions, and answers them meanwhile, is asked again a few times.
 func (s *Source) watch(ctx context.Context, c *channel) error {
 	t := time.NewTicker(watchEvery)
 	defer t.Stop()
 	now := &ua.ReadRequest{NodesToRead: []*ua.ReadValueID{readValue(ua.NewNumericNodeID(0, 2258))}, TimestampsToReturn: ua.TimestampsToReturnNeither}
-	for {
+	for limit, missed := watchLimit, 0; ; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -203,7 +217,14 @@ func (s *Source) watch(ctx context.Context, c *channel) error {
 		if err := c.failed(); err != nil {
 			return fmt.Errorf("connection failed: %w", err)
 		}
-		if _, err := callWithin[*ua.ReadResponse](ctx, c, now, min(watchLimit, s.device.Timeout)); err != nil {
+		asked := time.Now()
+		_, err := callWithin[*ua.ReadResponse](ctx, c, now, min(limit, s.device.Timeout))
+		switch {
+		case err == nil:
+			limit, missed = watchLimit, 0
+		case errors.Is(err, ua.StatusBadTimeout) && missed < watchMisses && c.answered.Load() > asked.UnixNano():
+			limit, missed = watchLimit/2, missed+1
+		default:
 			return fmt.Errorf("no sign of life: %w", err)
 		}
 	}
@@ -235,7 +256,7 @@ func (s *Source) lost(err error) {
 	batch := make([]reading, 0, len(s.items))
 	s.pub.Lock()
 	for i := range s.items {
-		x := reading{index: i, sample: tag.Sample{Time: now, Quality: tag.BadNoCommunication}}
+		x := reading{index: i, local: true, sample: tag.Sample{Time: now, Quality: tag.BadNoCommunication}}
 		if last := s.items[i].last; !last.Value.IsNone() {
 			x.sample.Value, x.sample.Quality = last.Value, tag.UncertainNoCommunicationLastUsable
 		}
@@ -254,9 +275,13 @@ func (s *Source) lost(err error) {
 
 // reading is a sample on its way out.
 type reading struct {
-	index  int
-	sample tag.Sample
-	stale  bool // the time is ours: the server's own was not usable
+	index    int
+	sample   tag.Sample
+	stale    bool      // the time is ours: the server's own was not usable
+	local    bool      // it is ours: the server had no part in it
+	reported bool      // by a subscription; else it was read
+	asked    time.Time // when it was read
+	source   time.Time // the server's own time of the value
 }
 
 // publish hands over what is new. A time that is not after the tag's last one is replaced: the value is what the
@@ -265,15 +290,19 @@ func (s *Source) publish(batch []reading) {
 	s.pub.Lock()
 	defer s.pub.Unlock()
 	updates := make([]tag.Update, 0, len(batch))
+	now := time.Now()
 	for _, r := range batch {
 		x := &s.items[r.index]
+		if !x.weigh(&r, now) {
+			continue
+		}
 		same := r.sample.Value == x.last.Value && r.sample.Quality == x.last.Quality && x.last.Time != 0
 		late := r.sample.Time <= x.last.Time
 		if same && (late || r.stale && s.device.Acquire == Subscribe || !r.sample.Quality.IsGood()) {
 			continue
 		}
 		if late {
-			r.sample.Time = max(time.Now().UnixNano(), x.last.Time+1)
+			r.sample.Time = max(now.UnixNano(), x.last.Time+1)
 		}
 		x.last = r.sample
 		updates = append(updates, tag.Update{Tag: x.def.ID, Sample: r.sample})

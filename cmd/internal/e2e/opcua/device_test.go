@@ -121,16 +121,33 @@ func (d *device) kill() {
 	d.cmd = nil
 }
 
-// sink keeps the last sample of each tag.
+// sink keeps the last sample of each tag. The variables hold the time of their change, which never goes back: a value
+// that is lower than one before was older than it.
 type sink struct {
-	mu   sync.Mutex
-	last map[tag.ID]tag.Sample
+	mu    sync.Mutex
+	last  map[tag.ID]tag.Sample
+	most  map[tag.ID]float64   // the newest value of each
+	back  map[tag.ID]time.Time // when it became good after it was not
+	older int                  // values older than one before
+}
+
+func newSink() *sink {
+	return &sink{last: map[tag.ID]tag.Sample{}, most: map[tag.ID]float64{}, back: map[tag.ID]time.Time{}}
 }
 
 func (s *sink) Publish(batch []tag.Update) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, u := range batch {
+		if u.Quality.IsGood() {
+			if !s.last[u.Tag].Quality.IsGood() || s.last[u.Tag].Time == 0 {
+				s.back[u.Tag] = time.Now()
+			}
+			if u.Value.Number() < s.most[u.Tag] {
+				s.older++
+			}
+			s.most[u.Tag] = max(s.most[u.Tag], u.Value.Number())
+		}
 		s.last[u.Tag] = u.Sample
 	}
 }
@@ -147,6 +164,21 @@ func (s *sink) fresh(after time.Time) (n int) {
 		}
 	}
 	return n
+}
+
+// again counts the tags that are good and became so after the instant, and says when the last of them did.
+func (s *sink) again(after time.Time) (n int, last time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, x := range s.last {
+		if at := s.back[id]; x.Quality.IsGood() && at.After(after) {
+			n++
+			if at.After(last) {
+				last = at
+			}
+		}
+	}
+	return n, last
 }
 
 func (s *sink) good() (n int) {
@@ -182,7 +214,7 @@ func newRig(t *testing.T, d *device, dial func(context.Context, string, string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, device: d, sink: &sink{last: map[tag.ID]tag.Sample{}}, source: source}
+	r := &rig{t: t, device: d, sink: newSink(), source: source}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- source.Run(ctx, r.sink) }()
@@ -207,6 +239,47 @@ func (r *rig) allFresh(limit time.Duration) time.Duration {
 	}
 	r.t.Fatalf("after %v %d of %d values are good and fresh; %+v", limit, r.sink.fresh(began), r.items, r.source.Status()[0])
 	return 0
+}
+
+// recovered waits until every value that was lost at the event is good again: each has been asked for anew. It returns
+// how long that took since the event, and since the device answered somebody else, which is when it was really there.
+func (r *rig) recovered(event time.Time, answers <-chan time.Time, limit time.Duration) string {
+	r.t.Helper()
+	for began := time.Now(); time.Since(began) < limit; time.Sleep(2 * time.Millisecond) {
+		n, last := r.sink.again(event)
+		if n < r.items {
+			continue
+		}
+		text := fmt.Sprintf("all good %v after it", last.Sub(event).Round(time.Millisecond))
+		if answers != nil {
+			text += fmt.Sprintf(", %v after it answered another client", last.Sub(<-answers).Round(time.Millisecond))
+		}
+		return text
+	}
+	n, _ := r.sink.again(event)
+	r.t.Fatalf("after %v %d of %d values are good again; %+v", limit, n, r.items, r.source.Status()[0])
+	return ""
+}
+
+// answers asks the device, from another client, until it answers, and tells when that was.
+func (r *rig) answers() <-chan time.Time {
+	r.t.Helper()
+	cfg := client.Device{Name: "other", Endpoint: fmt.Sprintf("opc.tcp://127.0.0.1:%d", r.port), Timeout: time.Second, Probe: "read"}
+	other, err := client.New(cfg, client.Options{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	at := make(chan time.Time, 1)
+	go func() {
+		for r.t.Context().Err() == nil {
+			if other.Probe(r.t.Context(), cfg.Name) == nil {
+				at <- time.Now()
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	return at
 }
 
 // noneGood waits until no value is good.
@@ -262,22 +335,31 @@ func TestForeignDevice(t *testing.T) {
 	within := recoveredWithin + *every + grace
 	t.Logf("first values of all after %v", r.allFresh(60*time.Second))
 	for range 3 {
+		event := time.Now()
 		conns.drop()
-		t.Logf("connection dropped: all good and fresh after %v", r.allFresh(within))
+		t.Logf("connection dropped: %s, all changed since after another %v", r.recovered(event, nil, within), r.allFresh(within))
 	}
 	d.signal(syscall.SIGSTOP)
 	found := r.noneGood(foundWithin + grace)
 	time.Sleep(*freeze - found)
+	event := time.Now()
 	d.signal(syscall.SIGCONT)
-	t.Logf("frozen for %v: found after %v, all good and fresh %v after its return", *freeze, found, r.allFresh(within))
+	t.Logf("frozen for %v: found after %v, after its return %s, all changed since after another %v", *freeze, found, r.recovered(event, r.answers(), within), r.allFresh(within))
 	d.kill()
 	found = r.noneGood(foundWithin + grace)
+	event = time.Now()
+	answers := r.answers()
 	d.start()
-	t.Logf("restarted: found after %v, all good and fresh %v after its return", found, r.allFresh(within))
+	began := time.Since(event)
+	t.Logf("restarted: found after %v, since the start, of which it took %v to listen, %s, all changed since after another %v", found, began, r.recovered(event, answers, within), r.allFresh(within))
 	for range 3 {
 		r.allFresh(within)
 	}
 	t.Logf("%d reconnections", r.source.Status()[0].Counters.Reconnects)
+	if r.sink.mu.Lock(); r.sink.older > 0 {
+		t.Errorf("%d values came after a newer one of their tag", r.sink.older)
+	}
+	r.sink.mu.Unlock()
 }
 
 // TestForeignDeviceChangesItsCertificate: a device that comes back with another certificate is refused until somebody
