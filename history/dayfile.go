@@ -140,13 +140,13 @@ type dayView struct {
 func (v dayView) decoder() block.Decoder { return decoderOf(v.sealedTimes) }
 
 // decoderOf returns a decoder for blocks whose times are in a bucket, which may be nil.
-func decoderOf(times *bbolt.Bucket) block.Decoder {
+func decoderOf(times *bbolt.Bucket) block.Decoder { return block.Decoder{Shared: sharedOf(times)} }
+
+func sharedOf(times *bbolt.Bucket) func(number uint32) []byte {
 	if times == nil {
-		return block.Decoder{}
+		return nil
 	}
-	return block.Decoder{Shared: func(number uint32) []byte {
-		return times.Get(binary.BigEndian.AppendUint32(nil, number))
-	}}
+	return func(number uint32) []byte { return times.Get(binary.BigEndian.AppendUint32(nil, number)) }
 }
 
 // info returns what is known of a window. The file that is written to has the last word: it knew the sealed one.

@@ -48,7 +48,7 @@ func (t *dayTx) flush(h *headWindow) (repeated uint64, err error) {
 		c := h.parts[r].Ordered()
 		var n int
 		if known {
-			n, err = t.merge(h.number, r, c.Samples(nil, minTime, maxTime), nil, LayerLate, &info)
+			n, err = t.merge(h.number, r, c.Samples(nil, minTime, maxTime), LayerLate, &info)
 		} else {
 			n, err = c.Len(), t.put(h.number, r, c, LayerOwn, &info)
 		}
@@ -162,15 +162,28 @@ func (t *dayTx) put(w int64, r *series, c *block.Columns, l Layer, info *windowI
 	if err != nil {
 		return err
 	}
-	for x := range c.All() {
-		info.digest.add(r.seed, x)
-	}
+	info.digest.addColumns(r.seed, c)
 	return t.blocks.Put(blockKey(w, r.id, l), b)
 }
 
+// holds reports whether there is anything of a tag in a window, readable or not.
+func (t *dayTx) holds(w int64, id uint32) (some bool, err error) {
+	prefix := blockKey(w, id, 0)
+	if k, _ := t.blocks.Cursor().Seek(prefix); bytes.HasPrefix(k, prefix[:8]) || t.sealed == nil {
+		return bytes.HasPrefix(k, prefix[:8]), nil
+	}
+	err = guarded(t.file, func() error {
+		c := sealedCursor{c: t.sealed.Cursor(), id: id}
+		c.seek(w)
+		some = c.found && c.first <= w
+		return nil
+	})
+	return some, err
+}
+
 // merge adds those of the samples that are in no layer yet, to layer own if it is empty, else to the given one. A block
-// that can't be read is set aside first. The window's digest follows. encoded, unless it is nil, is a block of the samples.
-func (t *dayTx) merge(w int64, r *series, samples []tag.Sample, encoded []byte, l Layer, info *windowInfo) (added int, err error) {
+// that can't be read is set aside first. The window's digest follows.
+func (t *dayTx) merge(w int64, r *series, samples []tag.Sample, l Layer, info *windowInfo) (added int, err error) {
 	var mine []tag.Sample
 	all, err := t.sealedSamples(w, r.id)
 	if err != nil {
@@ -201,11 +214,9 @@ func (t *dayTx) merge(w int64, r *series, samples []tag.Sample, encoded []byte, 
 	if len(fresh) == 0 {
 		return 0, nil
 	}
-	b := encoded
-	if len(all) > 0 || b == nil || len(fresh) != len(samples) {
-		if b, err = block.FromSamples(block.Union(mine, fresh)).Encode(nil, r.scale()); err != nil {
-			return 0, err
-		}
+	b, err := block.FromSamples(block.Union(mine, fresh)).Encode(nil, r.scale())
+	if err != nil {
+		return 0, err
 	}
 	for _, x := range fresh {
 		info.digest.add(r.seed, x)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"scada/acquisition/tag"
+	"scada/history/block"
 )
 
 // nameSeed is FNV-1a of a tag's name: archives number their tags on their own, so a digest is over names.
@@ -34,6 +35,33 @@ func (d *Digest) add(seed uint64, x tag.Sample) {
 	d.Samples++
 	d.Hash[0] += h
 	d.Hash[1] += mix(h ^ 0x9e3779b97f4a7c15)
+}
+
+// addColumns takes all samples of a tag in a block in.
+func (d *Digest) addColumns(seed uint64, c *block.Columns) {
+	for p := range c.Parts() {
+		if p.Type == tag.TypeString {
+			for i, t := range p.Times {
+				d.add(seed, tag.Sample{Time: t, Value: tag.String(p.Text(i)), Quality: p.Quality})
+			}
+			continue
+		}
+		kind, bits := uint64(p.Quality)<<8^uint64(p.Type), p.Bits[:len(p.Times)]
+		var sum, other uint64
+		for i, t := range p.Times {
+			h := mix(mix(mix(seed^uint64(t))^bits[i]) ^ kind)
+			sum += h
+			other += mix(h ^ 0x9e3779b97f4a7c15)
+		}
+		d.join(Digest{Samples: uint64(len(p.Times)), Hash: [2]uint64{sum, other}})
+	}
+}
+
+// join takes the samples of another digest in, which has none of this one's.
+func (d *Digest) join(o Digest) {
+	d.Samples += o.Samples
+	d.Hash[0] += o.Hash[0]
+	d.Hash[1] += o.Hash[1]
 }
 
 func (s *Store) seedOf(id uint32) (uint64, bool) {

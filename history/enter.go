@@ -68,7 +68,7 @@ func (s *Store) Enter(ctx context.Context, what []Entered) (added int, err error
 			if days[n] == nil {
 				days[n] = map[int64][]imported{}
 			}
-			days[n][w] = append(days[n][w], imported{name: e.Tag, samples: samples})
+			days[n][w] = append(days[n][w], imported{name: e.Tag, typ: samples[0].Value.Type(), samples: samples})
 		}
 	}
 	for _, n := range slices.Sorted(maps.Keys(days)) {

@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"time"
@@ -24,49 +25,121 @@ func (s *Store) Export(ctx context.Context, start time.Time, after string) (data
 	if err := s.open(); err != nil {
 		return nil, "", err
 	}
-	data = append(data, exportMagic...)
-	data = binary.AppendUvarint(data, uint64(from/windowNanos))
+	x := export{s: s, window: from / windowNanos, next: after}
+	x.data = binary.AppendUvarint(append(x.data, exportMagic...), uint64(x.window))
+	if err := s.eachOf(ctx, x.window, x.tag); err != nil {
+		return nil, "", err
+	}
+	if !x.full {
+		x.next = ""
+	}
+	return binary.LittleEndian.AppendUint32(x.data, crc32.Checksum(x.data, castagnoli)), x.next, nil
+}
+
+// export is a piece being made.
+type export struct {
+	s      *Store
+	window int64
+	data   []byte
+	next   string // the tag it has come to
+	full   bool
+}
+
+// tag appends what there is of one tag, which walk goes through.
+func (x *export) tag(r *series, walk func(visit func(*window) (bool, error)) error) (more bool, err error) {
+	if r.name <= x.next {
+		return true, nil
+	}
+	if x.full = len(x.data) > MaxExport; x.full {
+		return false, nil
+	}
+	from := x.window * windowNanos
+	err = walk(func(w *window) (bool, error) {
+		b := w.asStored()
+		if b == nil {
+			samples, _ := w.samples()
+			if samples = within(samples, from, from+windowNanos); len(samples) == 0 {
+				return true, nil
+			}
+			var err error
+			if b, err = block.Encode(nil, samples, r.scale()); err != nil {
+				return false, fmt.Errorf("tag %q: %w", r.name, err)
+			}
+		}
+		x.data = appendText(x.data, r.name)
+		x.data = append(binary.AppendUvarint(x.data, uint64(len(b))), b...)
+		return true, nil
+	})
+	x.next = r.name
+	return true, err
+}
+
+// eachOf calls back for every tag in order of name, inside one transaction on the window's day; walk goes through what the
+// window has of it.
+func (s *Store) eachOf(ctx context.Context, w int64, call func(r *series, walk func(visit func(*window) (bool, error)) error) (more bool, err error)) error {
+	list := s.known()
+	heads := s.headsOf(list, w) // before the files, as in scan
+	f, err := s.days.acquire(dayOf(w), false)
+	if err != nil {
+		return err
+	}
 	var mem scratch
-	for _, r := range s.known() {
-		if r.name <= after {
-			continue
-		}
-		if len(data) > MaxExport {
-			next = after
-			break
-		}
-		err := s.scanWith(ctx, &mem, r, from, from+windowNanos, func(w *window) (bool, error) {
-			b := w.asStored()
-			if b == nil {
-				samples, _ := w.samples()
-				if samples = within(samples, from, from+windowNanos); len(samples) == 0 {
-					return true, nil
-				}
-				var err error
-				if b, err = block.Encode(nil, samples, r.scale()); err != nil {
-					return false, fmt.Errorf("tag %q: %w", r.name, err)
+	each := func(v dayView) error {
+		for i, r := range list {
+			if i%1000 == 0 {
+				if err := ctx.Err(); err != nil {
+					return err
 				}
 			}
-			data = appendText(data, r.name)
-			data = append(binary.AppendUvarint(data, uint64(len(b))), b...)
-			return true, nil
-		})
-		if err != nil {
-			return nil, "", err
+			var head map[int64][]tag.Sample
+			if len(heads) > 0 && heads[r] != nil {
+				head = map[int64][]tag.Sample{w: heads[r]}
+			}
+			more, err := call(r, func(visit func(*window) (bool, error)) error {
+				err := s.scanView(&mem, f, v, r, w, w, head, visit)
+				if errors.Is(err, errStop) {
+					return nil
+				}
+				return err
+			})
+			if err != nil || !more {
+				return err
+			}
 		}
-		after = r.name
+		return nil
 	}
-	return binary.LittleEndian.AppendUint32(data, crc32.Checksum(data, castagnoli)), next, nil
+	if f == nil {
+		return each(dayView{})
+	}
+	defer s.days.release(f)
+	return f.view(each)
 }
 
 // imported is what a piece brings of one tag.
 type imported struct {
-	name    string
-	samples []tag.Sample
-	block   []byte // them, or nil when they were changed
+	name        string
+	block       []byte   // as it came, or nil when the samples are no longer those in it
+	typ         tag.Type // of the first sample
+	first, last int64
+	digest      Digest // of the samples in the block
+	distinct    bool   // the samples are finite and no two have one time: the block can be kept as it is
+	samples     []tag.Sample
 }
 
-// parseExport decodes a piece wholly before anything of it is used.
+// decode makes the samples of the block, each once and finite, unless that is done.
+func (t *imported) decode() error {
+	if t.samples != nil {
+		return nil
+	}
+	samples, err := block.Decode(nil, t.block)
+	if err != nil {
+		return fmt.Errorf("tag %q: %w", t.name, err)
+	}
+	t.samples = samples
+	return nil
+}
+
+// parseExport reads a piece wholly, every block included, before anything of it is used.
 func parseExport(b []byte) (w int64, tags []imported, err error) {
 	if len(b) < 8 || len(b) > maxImport {
 		return 0, nil, fmt.Errorf("%w: %d bytes of export (8 to %d)", ErrFormat, len(b), maxImport)
@@ -81,18 +154,21 @@ func parseExport(b []byte) (w int64, tags []imported, err error) {
 	} else {
 		r.Fail("window")
 	}
+	var d block.Decoder
 	for len(r.Left()) > 0 && r.Err() == nil {
-		t := imported{name: r.Text(MaxName)}
-		data := r.Bytes(maxImport)
+		t := imported{name: r.Text(MaxName), block: r.Bytes(maxImport)}
 		if r.Err() != nil {
 			break
 		}
-		t.block = data
-		if t.samples, err = block.Decode(nil, data); err != nil {
+		c, err := d.Columns(t.block)
+		if err != nil {
 			return 0, nil, fmt.Errorf("tag %q: %w", t.name, err)
 		}
-		first, last := t.samples[0].Time, t.samples[len(t.samples)-1].Time
-		if t.name == "" || windowOf(first) != w || windowOf(last) != w {
+		t.typ = c.Type()
+		t.first, t.last = c.Span()
+		t.distinct = c.Rising() && c.Finite()
+		t.digest.addColumns(nameSeed(t.name), c)
+		if t.name == "" || windowOf(t.first) != w || windowOf(t.last) != w {
 			return 0, nil, fmt.Errorf("%w: tag %q has samples of another window", ErrFormat, t.name)
 		}
 		if tags = append(tags, t); len(tags) > maxImportTags {
@@ -138,7 +214,11 @@ func (s *Store) importDay(ctx context.Context, n int64, parts []windowPart, l La
 		if lists[i], err = s.seriesFor(p.tags); err != nil {
 			return 0, err
 		}
-		some += s.freshIn(p.window, p.tags, lists[i])
+		fresh, err := s.freshIn(p.window, p.tags, lists[i])
+		if err != nil {
+			return 0, err
+		}
+		some += fresh
 	}
 	if some == 0 {
 		return 0, nil
@@ -173,7 +253,7 @@ func (s *Store) importDay(ctx context.Context, n int64, parts []windowPart, l La
 func (t *dayTx) mergeAll(p windowPart, list []*series, l Layer) (added int, err error) {
 	info, _ := t.info(p.window)
 	for i, r := range list {
-		n, err := t.merge(p.window, r, p.tags[i].samples, p.tags[i].block, l, &info)
+		n, err := t.bring(p.window, r, &p.tags[i], l, &info)
 		if err != nil {
 			return 0, fmt.Errorf("tag %q: %w", r.name, err)
 		}
@@ -182,27 +262,50 @@ func (t *dayTx) mergeAll(p windowPart, list []*series, l Layer) (added int, err 
 	return added, t.finish(p.window, info)
 }
 
-// freshIn leaves of the samples those that are not in memory, each once, and returns how many those are.
-func (s *Store) freshIn(w int64, tags []imported, list []*series) (some int) {
+// bring adds what an import brings of one tag. Where there is nothing, its block becomes ours as it is.
+func (t *dayTx) bring(w int64, r *series, x *imported, l Layer, info *windowInfo) (added int, err error) {
+	if x.samples == nil && x.distinct {
+		some, err := t.holds(w, r.id)
+		if err != nil {
+			return 0, err
+		}
+		if !some {
+			info.digest.join(x.digest)
+			return int(x.digest.Samples), t.blocks.Put(blockKey(w, r.id, l), x.block)
+		}
+	}
+	if err := x.decode(); err != nil {
+		return 0, err
+	}
+	return t.merge(w, r, x.samples, l, info)
+}
+
+// freshIn leaves of the samples those that are not in memory, each once, and returns how many those are at most.
+func (s *Store) freshIn(w int64, tags []imported, list []*series) (some int, err error) {
+	heads := s.headsOf(list, w)
 	for i, r := range list {
 		t := &tags[i]
-		n := len(t.samples)
+		head := heads[r]
+		if t.distinct && len(head) == 0 {
+			some += int(t.digest.Samples)
+			continue
+		}
+		if err := t.decode(); err != nil {
+			return 0, err
+		}
 		for j, x := range t.samples {
-			var ok bool
-			if t.samples[j], ok = finite(x); !ok {
-				t.block = nil
-			}
+			t.samples[j], _ = finite(x)
 		}
 		t.samples = block.Union(nil, t.samples)
-		if head := s.headOf(r, w, w)[w]; len(head) > 0 {
+		if len(head) > 0 {
 			t.samples = block.Minus(t.samples, block.Union(nil, head))
 		}
-		if len(t.samples) != n {
-			t.block = nil
+		if t.samples == nil {
+			t.samples = []tag.Sample{} // there were some, and are none left
 		}
 		some += len(t.samples)
 	}
-	return some
+	return some, nil
 }
 
 // seriesFor returns the tags of a piece, making those known that are not configured here.
@@ -215,8 +318,7 @@ func (s *Store) seriesFor(tags []imported) ([]*series, error) {
 	records := map[string]tagRecord{}
 	for _, t := range tags {
 		if _, twice := records[t.name]; s.byName[t.name] == nil && !twice {
-			typ := t.samples[0].Value.Type()
-			records[t.name] = tagRecord{ID: next, Type: typ, Stepped: !typ.IsFloat()}
+			records[t.name] = tagRecord{ID: next, Type: t.typ, Stepped: !t.typ.IsFloat()}
 			next++
 		}
 	}

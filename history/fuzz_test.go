@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"scada/acquisition/tag"
+	"scada/history/block"
 )
 
 // FuzzJournal feeds the entry decoder bytes that passed their checksum by chance.
@@ -54,7 +55,8 @@ func FuzzImport(f *testing.F) {
 			return
 		}
 		for _, x := range tags {
-			if len(x.samples) == 0 || windowOf(x.samples[0].Time) != w || len(x.name) > MaxName {
+			samples, err := block.Decode(nil, x.block)
+			if err != nil || len(samples) == 0 || windowOf(samples[0].Time) != w || len(x.name) > MaxName {
 				t.Fatalf("%+v in window %d", x, w)
 			}
 		}

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -50,14 +52,15 @@ func (w *window) samples() ([]tag.Sample, []Damage) {
 			continue
 		}
 		if all == nil {
-			all, w.decoded, w.buffer = got, got, nil
+			all, w.buffer = got, nil
 		} else {
-			all = block.Union(all, got)
+			all = block.Insert(all, got)
 		}
 	}
 	if len(w.head) > 0 {
-		all = block.Union(all, w.head)
+		all = block.Insert(all, w.head)
 	}
+	w.decoded = all
 	return all, damaged
 }
 
@@ -146,15 +149,39 @@ func (s *Store) series(name string) (*series, error) {
 	return r, nil
 }
 
-// known returns all tags in order of name.
+// known returns all tags in order of name. Nobody changes what it returns.
 func (s *Store) known() []*series {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := make([]*series, 0, len(s.byName))
-	for _, r := range s.byName {
-		out = append(out, r)
+	if len(s.sorted) != len(s.byName) { // names are added only
+		s.sorted = slices.SortedFunc(maps.Values(s.byName), func(a, b *series) int { return strings.Compare(a.name, b.name) })
 	}
-	slices.SortFunc(out, func(a, b *series) int { return bytes.Compare([]byte(a.name), []byte(b.name)) })
+	return s.sorted
+}
+
+// headsOf copies what the head holds of some tags in a window.
+func (s *Store) headsOf(list []*series, w int64) map[*series][]tag.Sample {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out map[*series][]tag.Sample
+	take := func(h *headWindow) {
+		for _, r := range list {
+			if c := h.parts[r]; c != nil {
+				if out == nil {
+					out = map[*series][]tag.Sample{}
+				}
+				out[r] = c.Samples(out[r], minTime, maxTime)
+			}
+		}
+	}
+	for _, h := range s.frozen {
+		if h.number == w {
+			take(h)
+		}
+	}
+	if h := s.heads[w]; h != nil {
+		take(h)
+	}
 	return out
 }
 
@@ -259,39 +286,41 @@ func (s *Store) scanDay(mem *scratch, r *series, n, first, last int64, heads map
 	if err != nil {
 		return err
 	}
-	walk := func(v dayView) error {
-		sc := dayScan{plain: cursor(v.blocks), sealed: sealedCursor{c: cursor(v.sealed), id: r.id}}
-		if f != nil {
-			sc.path, sc.sealedPath = f.path, f.sealed
-		}
-		sc.sealed.seek(first)
-		mem.d.Shared = v.decoder().Shared
-		for w := first; w <= last; {
-			x := window{s: s, tag: r, number: w, count: 1, buffer: mem.buffer, d: &mem.d}
-			sc.load(&x)
-			for i := range x.count {
-				if h := heads[x.number+i]; h != nil {
-					x.head = block.Union(x.head, h)
-				}
-			}
-			w = x.number + x.count
-			if len(x.blocks) == 0 && x.head == nil {
-				continue
-			}
-			if more, err := visit(&x); err != nil {
-				return err
-			} else if !more {
-				return errStop
-			}
-			mem.buffer = x.decoded
-		}
-		return nil
-	}
 	if f == nil {
-		return walk(dayView{})
+		return s.scanView(mem, nil, dayView{}, r, first, last, heads, visit)
 	}
 	defer s.days.release(f)
-	return f.view(walk)
+	return f.view(func(v dayView) error { return s.scanView(mem, f, v, r, first, last, heads, visit) })
+}
+
+// scanView goes through the windows a tag has of a day, inside the transaction of a view; f is nil when there is no file.
+func (s *Store) scanView(mem *scratch, f *day, v dayView, r *series, first, last int64, heads map[int64][]tag.Sample, visit func(*window) (bool, error)) error {
+	sc := dayScan{plain: cursor(v.blocks), sealed: sealedCursor{c: cursor(v.sealed), id: r.id}}
+	if f != nil {
+		sc.path, sc.sealedPath = f.path, f.sealed
+	}
+	sc.sealed.seek(first)
+	mem.d.Shared = sharedOf(v.sealedTimes)
+	for w := first; w <= last; {
+		x := window{s: s, tag: r, number: w, count: 1, buffer: mem.buffer, d: &mem.d}
+		sc.load(&x)
+		for i := range x.count {
+			if h := heads[x.number+i]; h != nil {
+				x.head = block.Union(x.head, h)
+			}
+		}
+		w = x.number + x.count
+		if len(x.blocks) == 0 && x.head == nil {
+			continue
+		}
+		if more, err := visit(&x); err != nil {
+			return err
+		} else if !more {
+			return errStop
+		}
+		mem.buffer = x.decoded
+	}
+	return nil
 }
 
 func cursor(b *bbolt.Bucket) *bbolt.Cursor {

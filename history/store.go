@@ -34,6 +34,7 @@ type Store struct {
 	byID    []*series  // of the present configuration
 	byName  map[string]*series
 	byKey   map[uint32]*series // by the number in files
+	sorted  []*series          // by name, when there are as many as in byName
 	areas   map[string]*area
 	gaps    gaps
 	heads   map[int64]*headWindow

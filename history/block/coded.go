@@ -115,30 +115,57 @@ func readCoded(out []int64, b []byte) ([]byte, error) {
 		return nil, r.Err()
 	}
 	out[0] = first
-	p := newPredictor(k, first)
-	u := bitReader{b: r.Left()}
+	all := r.Left()
+	left, ok := d.integers(out, all, k, shift)
+	if !ok {
+		return nil, fmt.Errorf("%w: coded integers end early", ErrFormat)
+	}
+	return all[len(all)-left:], nil
+}
+
+// integers decodes what follows the first integer, which is in out, and returns how many bytes are left.
+func (d *decodingTable) integers(out []int64, b []byte, k, shift uint) (left int, ok bool) {
+	// The predictor, spelt out: this loop is what reading the history costs.
+	acc, half := out[0]<<k, int64(1)<<k>>1
+	need, low := maxCode+int(shift), uint64(1)<<shift-1
+	u := bitReader{b: b}
 	for i := 1; i < len(out); {
-		s := u.symbol(&d)
+		if u.n < need {
+			u = u.fill()
+		}
+		x := d[u.acc&(1<<maxCode-1)]
+		u.acc >>= x.length & 15
+		u.n -= int(x.length)
+		if x.symbol < symbolRun && x.length > 0 {
+			z := uint64(x.symbol)<<(shift&63) | u.acc&low
+			u.acc >>= shift & 63
+			u.n -= int(shift)
+			v := (acc+half)>>(k&63) + (int64(z>>1) ^ -int64(z&1))
+			out[i] = v
+			acc += v - acc>>(k&63)
+			i++
+			continue
+		}
 		z, n := uint64(0), 1
 		switch {
-		case s < symbolRun:
-			z = uint64(s)<<shift | u.take(shift)
-		case s == symbolEscape:
+		case x.length == 0:
+			return 0, false
+		case x.symbol == symbolEscape:
 			z = u.take(32)
 			z |= u.take(32) << 32
 		default:
-			e := uint(s-symbolRun) + minRun
+			e := uint(x.symbol-symbolRun) + minRun
 			n = 1<<e + int(u.take(e))
 		}
-		if u.pos > uint(len(u.b))*8 || n > len(out)-i {
-			return nil, fmt.Errorf("%w: coded integers end early", ErrFormat)
+		if u.n < 0 || n > len(out)-i {
+			return 0, false
 		}
 		e := int64(z>>1) ^ -int64(z&1)
 		for ; n > 0; n-- {
-			out[i] = p.guess() + e
-			p.learn(out[i])
+			out[i] = (acc+half)>>k + e
+			acc += out[i] - acc>>k
 			i++
 		}
 	}
-	return u.b[(u.pos+7)/8:], nil
+	return u.left(), u.n >= 0
 }

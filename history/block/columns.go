@@ -3,6 +3,7 @@ package block
 import (
 	"iter"
 	"slices"
+	"sort"
 
 	"scada/acquisition/tag"
 )
@@ -130,6 +131,80 @@ func (c *Columns) All() iter.Seq[tag.Sample] {
 	}
 }
 
+// Part is a stretch of samples of one type and one quality, by column.
+type Part struct {
+	Type    tag.Type
+	Quality tag.Quality
+	Times   []int64
+	Bits    []uint64 // as tag.Value has them; of texts, what Text looks up
+	texts   []string
+}
+
+// Text returns the text of sample i of a part whose type is text.
+func (p *Part) Text(i int) string { return p.texts[p.Bits[i]] }
+
+func (p *Part) appendTo(dst []tag.Sample) []tag.Sample {
+	at := len(dst)
+	dst = slices.Grow(dst, len(p.Times))[:at+len(p.Times)]
+	part, bits := dst[at:], p.Bits[:len(p.Times)]
+	if p.Type == tag.TypeString {
+		for i, t := range p.Times {
+			part[i] = tag.Sample{Time: t, Value: tag.String(p.Text(i)), Quality: p.Quality}
+		}
+		return dst
+	}
+	for i, t := range p.Times {
+		part[i] = tag.Sample{Time: t, Value: tag.FromBits(p.Type, bits[i], ""), Quality: p.Quality}
+	}
+	return dst
+}
+
+// Parts returns the samples in the order they were appended, a run of one type and quality at a time.
+func (c *Columns) Parts() iter.Seq[Part] {
+	return func(yield func(Part) bool) {
+		i := 0
+		for _, r := range c.runs {
+			j := i + r.n
+			if !yield(Part{Type: r.typ, Quality: r.quality, Times: c.times[i:j], Bits: c.bits[i:j], texts: c.texts}) {
+				return
+			}
+			i = j
+		}
+	}
+}
+
+// Type returns the type of the first sample, of which there is at least one.
+func (c *Columns) Type() tag.Type { return c.runs[0].typ }
+
+// Span returns the times of the first and the last of the samples, of which there is at least one.
+func (c *Columns) Span() (first, last int64) { return c.times[0], c.times[len(c.times)-1] }
+
+// Finite reports whether no number is infinite or none at all.
+func (c *Columns) Finite() bool {
+	const exponent = 0x7ff << 52
+	for p := range c.Parts() {
+		if !p.Type.IsFloat() {
+			continue
+		}
+		for _, b := range p.Bits {
+			if b&exponent == exponent {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Rising reports whether every sample is later than the one before.
+func (c *Columns) Rising() bool {
+	for i := 1; i < len(c.times); i++ {
+		if c.times[i] <= c.times[i-1] {
+			return false
+		}
+	}
+	return true
+}
+
 // Samples appends the samples with from <= time < to, in the order they were appended.
 func (c *Columns) Samples(dst []tag.Sample, from, to int64) []tag.Sample {
 	for x := range c.All() {
@@ -188,6 +263,28 @@ func Union(a, b []tag.Sample) []tag.Sample {
 		slices.SortStableFunc(out, byTime)
 	}
 	return dedup(out)
+}
+
+// Insert is Union of samples that both are in order of time, each once, and reuses a. It is quick where b is short.
+func Insert(a, b []tag.Sample) []tag.Sample {
+	if len(a) == 0 || len(b) == 0 || a[len(a)-1].Time < b[0].Time {
+		return append(a, b...)
+	}
+	n := len(a) // of a, those before n are in their place yet
+	a = slices.Grow(a, len(b))[:n+len(b)]
+	meet := false
+	for j := len(b) - 1; j >= 0; j-- {
+		x := b[j]
+		at := sort.Search(n, func(i int) bool { return a[i].Time > x.Time })
+		copy(a[at+j+1:], a[at:n])
+		a[at+j] = x
+		meet = meet || at > 0 && a[at-1].Time == x.Time
+		n = at
+	}
+	if meet {
+		return dedup(a)
+	}
+	return a
 }
 
 // dedup removes, from samples in order of time, those that equal another one of the same time.

@@ -63,9 +63,22 @@ func Decode(dst []tag.Sample, b []byte) ([]tag.Sample, error) {
 
 // Decode appends the samples of a block.
 func (d *Decoder) Decode(dst []tag.Sample, b []byte) ([]tag.Sample, error) {
-	b, err := body(b)
+	c, err := d.Columns(b)
 	if err != nil {
 		return dst, err
+	}
+	dst = slices.Grow(dst, c.Len())
+	for p := range c.Parts() {
+		dst = p.appendTo(dst)
+	}
+	return dst, nil
+}
+
+// Columns decodes a block by column. The columns are valid until the decoder is used again; they are not appended to.
+func (d *Decoder) Columns(b []byte) (*Columns, error) {
+	b, err := body(b)
+	if err != nil {
+		return nil, err
 	}
 	r := newReader(b)
 	h := readHead(r)
@@ -73,15 +86,15 @@ func (d *Decoder) Decode(dst []tag.Sample, b []byte) ([]tag.Sample, error) {
 		h.readSummary(r)
 	}
 	times := d.readTimes(r, &h)
-	runs := []run{{n: h.count, typ: h.typ}}
+	d.runs = append(d.runs[:0], run{n: h.count, typ: h.typ})
 	if !h.uniform() {
-		runs = readRuns(r, r.column(), h.count)
+		d.runs = readRuns(d.runs[:0], r, r.column(), h.count)
 	}
 	if r.Err() != nil {
-		return dst, r.Err()
+		return nil, r.Err()
 	}
 	numbers, texts := 0, 0
-	for _, run := range runs {
+	for _, run := range d.runs {
 		switch {
 		case run.typ.IsNumeric():
 			numbers += run.n
@@ -92,13 +105,13 @@ func (d *Decoder) Decode(dst []tag.Sample, b []byte) ([]tag.Sample, error) {
 	if numbers > 0 && h.m.codec == codecNone {
 		r.Fail("numbers without a codec")
 	}
-	d.bits = sized(d.bits, numbers)
-	if err := d.readValues(&h.m, d.bits, r.column()); err != nil {
-		return dst, err
+	d.bits = sized(d.bits, h.count)
+	if err := d.readValues(&h.m, d.bits[:numbers], r.column()); err != nil {
+		return nil, err
 	}
-	var text []string
+	d.columns = Columns{times: times, bits: d.bits, runs: d.runs}
 	if h.flags&flagSummary == 0 {
-		text = readTexts(r, r.column(), texts)
+		d.columns.texts = readTexts(r, r.column(), texts)
 	} else if texts > 0 {
 		r.Fail("texts in a block without text")
 	}
@@ -106,68 +119,70 @@ func (d *Decoder) Decode(dst []tag.Sample, b []byte) ([]tag.Sample, error) {
 		r.Fail("length")
 	}
 	if r.Err() != nil {
-		return dst, r.Err()
-	}
-	return assemble(slices.Grow(dst, h.count), times, runs, d.bits, text), nil
-}
-
-func assemble(dst []tag.Sample, times []int64, runs []run, bits []uint64, texts []string) []tag.Sample {
-	at := len(dst)
-	dst = dst[:at+len(times)]
-	for _, r := range runs {
-		part := dst[at : at+r.n]
-		for i, t := range times[:r.n] {
-			part[i] = tag.Sample{Time: t, Quality: r.quality}
-		}
-		switch {
-		case r.typ.IsNumeric():
-			for i, x := range bits[:r.n] {
-				part[i].Value = tag.FromBits(r.typ, x, "")
-			}
-			bits = bits[r.n:]
-		case r.typ == tag.TypeString:
-			for i, x := range texts[:r.n] {
-				part[i].Value = tag.String(x)
-			}
-			texts = texts[r.n:]
-		}
-		at += r.n
-		times = times[r.n:]
-	}
-	return dst
-}
-
-// shared returns the times kept outside that b refers to.
-func (d *Decoder) shared(b []byte) ([]byte, error) {
-	r := newReader(b)
-	number := r.Uvarint32()
-	sum := r.Take(4)
-	if r.Err() != nil {
 		return nil, r.Err()
 	}
-	if d.Shared == nil {
-		return nil, fmt.Errorf("%w: its times are elsewhere", ErrFormat)
+	if numbers < h.count {
+		d.columns.spread(numbers, texts)
 	}
-	times := d.Shared(number)
-	if crc32.Checksum(times, castagnoli) != binary.LittleEndian.Uint32(sum) {
-		return nil, fmt.Errorf("shared times %d: %w", number, ErrChecksum)
-	}
-	return times, nil
+	return &d.columns, nil
 }
 
-// readTimes returns nil when the column does not hold the times the header promises.
+// spread moves the numbers, which stand together at the beginning, to where their samples are, and gives the other
+// samples what stands for them there.
+func (c *Columns) spread(numbers, texts int) {
+	for _, t := range c.texts {
+		c.textBytes += len(t)
+	}
+	end := len(c.bits)
+	for _, r := range slices.Backward(c.runs) {
+		part := c.bits[end-r.n : end]
+		switch {
+		case r.typ.IsNumeric():
+			copy(part, c.bits[numbers-r.n:numbers])
+			numbers -= r.n
+		case r.typ == tag.TypeString:
+			texts -= r.n
+			for i := range part {
+				part[i] = uint64(texts + i)
+			}
+		default:
+			clear(part)
+		}
+		end -= r.n
+	}
+}
+
+// timesKey identifies times that are kept outside.
+type timesKey struct {
+	number, sum       uint32
+	first, last, unit int64
+	count             int
+}
+
+// readTimes returns nil when the column does not hold the times the header promises. Those of the block before are used
+// again when this one shares them.
 func (d *Decoder) readTimes(r *reader, h *head) []int64 {
 	b := r.column()
 	if r.Err() != nil || h.count == 0 {
 		return nil
 	}
+	key := timesKey{first: h.first, last: h.last, unit: h.unit, count: h.count}
 	if h.flags&flagShared != 0 {
+		ref := newReader(b)
+		key.number = ref.Uvarint32()
+		if sum := ref.Take(4); sum != nil {
+			key.sum = binary.LittleEndian.Uint32(sum)
+		}
+		if ref.Err() == nil && key == d.known {
+			return d.times
+		}
 		var err error
-		if b, err = d.shared(b); err != nil {
+		if b, err = d.shared(ref, key); err != nil {
 			r.Adopt(err)
 			return nil
 		}
 	}
+	d.known = timesKey{}
 	d.times = sized(d.times, h.count)
 	times := d.times
 	rest, err := readInts(times[1:], b)
@@ -189,10 +204,28 @@ func (d *Decoder) readTimes(r *reader, h *head) []int64 {
 	if left != 0 {
 		return nil
 	}
+	if h.flags&flagShared != 0 {
+		d.known = key
+	}
 	return times
 }
 
-func readRuns(outer *reader, b []byte, count int) []run {
+// shared returns the times kept outside that a block refers to.
+func (d *Decoder) shared(ref *reader, key timesKey) ([]byte, error) {
+	if ref.Err() != nil {
+		return nil, ref.Err()
+	}
+	if d.Shared == nil {
+		return nil, fmt.Errorf("%w: its times are elsewhere", ErrFormat)
+	}
+	times := d.Shared(key.number)
+	if crc32.Checksum(times, castagnoli) != key.sum {
+		return nil, fmt.Errorf("shared times %d: %w", key.number, ErrChecksum)
+	}
+	return times, nil
+}
+
+func readRuns(runs []run, outer *reader, b []byte, count int) []run {
 	r := newReader(b)
 	dict := make([]run, r.Length(len(b)))
 	for i := range dict {
@@ -201,7 +234,6 @@ func readRuns(outer *reader, b []byte, count int) []run {
 			r.Fail("type of a run")
 		}
 	}
-	var runs []run
 	for left := count; left > 0 && r.Err() == nil; {
 		k := r.Length(len(dict) - 1)
 		n := r.Length(left)

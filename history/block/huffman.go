@@ -75,17 +75,21 @@ func (h *huffman) measure(count *[256]int) (longest uint8) {
 	return longest
 }
 
-// codes calls back with the code of each symbol: shorter ones first, then in order of symbol.
+// codes calls back with the code of each symbol that has one. Codes count up: shorter ones first, then in order of symbol.
 func codes(length *[256]uint8, call func(s int, code uint16)) {
-	next := uint16(0)
-	for l := uint8(1); l <= maxCode; l++ {
-		for s, n := range length {
-			if n == l {
-				call(s, bits.Reverse16(next)>>(16-l))
-				next++
-			}
+	var count, next [maxCode + 2]uint16
+	for _, l := range length {
+		count[l]++
+	}
+	count[0] = 0
+	for l := 1; l <= maxCode; l++ {
+		next[l+1] = (next[l] + count[l]) << 1
+	}
+	for s, l := range length {
+		if l > 0 {
+			call(s, bits.Reverse16(next[l])>>(16-l))
+			next[l]++
 		}
-		next <<= 1
 	}
 }
 
@@ -162,37 +166,37 @@ func (d *decodingTable) read(r *reader) {
 	})
 }
 
-// bitReader takes bits off, least significant first. Past the end it gives zeros and its position tells.
+// bitReader takes bits off, least significant first. Past the end it gives zeros.
 type bitReader struct {
-	b   []byte
-	pos uint
+	b   []byte // what is not in acc yet
+	acc uint64 // the next n bits
+	n   int    // below zero: so many bits were taken that are not there
 }
 
-// peek returns at least 57 bits.
-func (u *bitReader) peek() uint64 {
-	i := u.pos >> 3
-	if i+8 <= uint(len(u.b)) {
-		return binary.LittleEndian.Uint64(u.b[i:]) >> (u.pos & 7)
+// fill makes sure of 56 bits, as far as there are any. Bits of acc from n on are those of b, so adding them again changes
+// nothing.
+func (u bitReader) fill() bitReader {
+	if len(u.b) >= 8 && u.n >= 0 {
+		u.acc |= binary.LittleEndian.Uint64(u.b) << u.n
+		u.b = u.b[(63-u.n)>>3:]
+		u.n |= 56
+		return u
 	}
-	var v uint64
-	for k := uint(0); i+k < uint(len(u.b)); k++ {
-		v |= uint64(u.b[i+k]) << (8 * k)
+	for len(u.b) > 0 && u.n >= 0 && u.n <= 56 {
+		u.acc |= uint64(u.b[0]) << u.n
+		u.b, u.n = u.b[1:], u.n+8
 	}
-	return v >> (u.pos & 7)
+	return u
 }
 
+// take takes up to 32 bits off.
 func (u *bitReader) take(width uint) uint64 {
-	v := u.peek() & (1<<width - 1)
-	u.pos += width
+	*u = u.fill()
+	v := u.acc & (1<<width - 1)
+	u.acc >>= width
+	u.n -= int(width)
 	return v
 }
 
-func (u *bitReader) symbol(d *decodingTable) uint8 {
-	x := d[u.peek()&(1<<maxCode-1)]
-	if x.length == 0 {
-		u.pos = uint(len(u.b))*8 + 1
-		return 0
-	}
-	u.pos += uint(x.length)
-	return x.symbol
-}
+// left returns how many whole bytes were not taken.
+func (u *bitReader) left() int { return len(u.b) + u.n/8 }

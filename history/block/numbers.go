@@ -11,10 +11,13 @@ type Decoder struct {
 	// Shared returns the times that blocks keep outside by their number, nil if there are none. It may be nil.
 	Shared func(number uint32) []byte
 
-	times  []int64
-	ints   []int64
-	bits   []uint64
-	values []float64
+	known   timesKey // of times, when they are kept outside
+	times   []int64
+	ints    []int64
+	bits    []uint64
+	values  []float64
+	runs    []run
+	columns Columns
 }
 
 // Numbers are the samples of a block of one numeric type whose quality is Good throughout, by column. They are valid
