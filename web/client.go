@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,6 +45,7 @@ type client struct {
 
 	mu        sync.Mutex
 	outbox    [][]byte
+	ping      *string // to be answered
 	subs      map[uint16]*subscription
 	handles   int // over all subscriptions
 	acked     uint32
@@ -63,7 +66,7 @@ func (s *Server) originAllowed(r *http.Request) bool {
 	return err == nil && strings.EqualFold(u.Host, r.Host)
 }
 
-// getSocket serves one socket from upgrade to close.
+// getSocket makes the connection of the request a socket.
 func (s *Server) getSocket(c *call) (any, error) {
 	if !slices.Contains(websocket.Subprotocols(c.r), subprotocol) {
 		return nil, badSocket(c.r)
@@ -82,12 +85,26 @@ func (s *Server) getSocket(c *call) (any, error) {
 	shrinkSendBuffer(conn.NetConn())
 	base, ok := c.r.Context().Value(baseKey{}).(context.Context)
 	if !ok {
-		base = c.r.Context()
+		base = context.WithoutCancel(c.r.Context())
 	}
 	cl := newClient(s.hub, conn, c.who)
 	cl.remote, cl.page = remote(c.r), c.r.Header.Get("Origin") != ""
-	cl.serve(base)
+	s.running.another()
+	go s.serveSocket(base, cl)
 	return nil, nil
+}
+
+// serveSocket serves a socket on a goroutine that has nothing of the request any more: its header, buffers and stack are most of what
+// a socket would hold for hours.
+func (s *Server) serveSocket(ctx context.Context, c *client) {
+	defer s.running.end()
+	defer c.conn.Close()
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("socket panicked", "remote", c.remote, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+	}()
+	c.serve(ctx)
 }
 
 func newClient(h *hub, conn *websocket.Conn, who principal) *client {
@@ -135,6 +152,7 @@ func (c *client) serve(ctx context.Context) {
 	<-written
 	c.conn.Close()
 	c.commands.Wait()
+	c.releaseSets()
 	if refused == nil && ctx.Err() == nil {
 		c.tell(c.parting())
 	}
@@ -228,6 +246,9 @@ func (c *client) welcome(in *helloMessage) {
 // read takes messages until the connection ends.
 func (c *client) read() {
 	c.conn.SetPongHandler(func(string) error { c.expect(silence); return nil })
+	// The writer alone writes, also the answers to pings and to a close.
+	c.conn.SetPingHandler(c.pinged)
+	c.conn.SetCloseHandler(func(int, string) error { return nil })
 	for {
 		data, err := c.next()
 		if err != nil {
@@ -244,6 +265,15 @@ func (c *client) read() {
 			c.end(ce)
 		}
 	}
+}
+
+// pinged leaves the answer to a ping to the writer; of several pings the newest is answered.
+func (c *client) pinged(data string) error {
+	c.mu.Lock()
+	c.ping = &data
+	c.mu.Unlock()
+	c.wake()
+	return nil
 }
 
 func readError(err error) *closeError {

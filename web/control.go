@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"scada/web/api"
@@ -69,6 +70,9 @@ type (
 
 // parseControl decodes a control message into the struct of its verb. What it returns as error closes the connection.
 func parseControl(data []byte) (any, string, *closeError) {
+	if m, ok := parseAck(data); ok {
+		return m, "ack", nil
+	}
 	var head struct {
 		T string `json:"t"`
 	}
@@ -97,6 +101,17 @@ func parseControl(data []byte) (any, string, *closeError) {
 		return nil, head.T, &closeError{closeBadRequest, "malformed " + head.T}
 	}
 	return m, head.T, nil
+}
+
+// parseAck reads an ack as the dashboard writes it. Nearly all messages are acks; any other spelling of one is read like the rest.
+func parseAck(data []byte) (*ackMessage, bool) {
+	digits, ours := bytes.CutPrefix(data, []byte(`{"t":"ack","frame":`))
+	digits, whole := bytes.CutSuffix(digits, []byte("}"))
+	if !ours || !whole || len(digits) > 1 && digits[0] == '0' {
+		return nil, false
+	}
+	n, err := strconv.ParseUint(string(digits), 10, 32)
+	return &ackMessage{Frame: uint32(n)}, err == nil
 }
 
 // The control messages of the server.
@@ -130,20 +145,12 @@ type (
 		Instance string `json:"instance"`
 	}
 	subdMessage struct {
-		T       string   `json:"t"`
-		ID      int      `json:"id"`
-		Plant   string   `json:"plant,omitempty"`
-		Handles [][4]any `json:"handles,omitzero"`
-		Unknown []string `json:"unknown,omitzero"`
-	}
-	heartbeatMessage struct {
-		T     string              `json:"t"`
-		Time  time.Time           `json:"time"`
-		Seq   uint64              `json:"seq"`
-		Epoch uint64              `json:"epoch"`
-		Roles map[string]areaRole `json:"roles"`
-		LagMs int64               `json:"lag_ms"`
-		Ready bool                `json:"ready"`
+		T       string          `json:"t"`
+		ID      int             `json:"id"`
+		Plant   string          `json:"plant,omitempty"`
+		Handles json.RawMessage `json:"handles,omitzero"` // [writer.announce] fills it in, of set
+		Unknown []string        `json:"unknown,omitzero"`
+		set     *tagSet
 	}
 	errorMessage struct {
 		T      string `json:"t"`

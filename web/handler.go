@@ -196,6 +196,9 @@ func (t *tracker) begin() bool {
 	return true
 }
 
+// another counts what a request that runs leaves behind.
+func (t *tracker) another() { t.wg.Add(1) }
+
 func (t *tracker) end() { t.wg.Done() }
 
 func (t *tracker) close() {

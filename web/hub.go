@@ -23,7 +23,7 @@ type hub struct {
 	upgrader websocket.Upgrader
 	changes  sync.Pool // of *[]live.Change
 	encoded  sync.Pool // of *[]byte
-	shared   shared
+	sets     sets
 
 	reading sync.Mutex // one refresh at a time: an older reading must not replace a newer one
 
@@ -43,6 +43,7 @@ type view struct {
 	lagMs     int64
 	ready     bool
 	roles     map[string]areaRole
+	rolesText string // roles as JSON
 	roleGen   uint64 // changes with pair
 	roleAt    time.Time
 	devices   []api.Device
@@ -61,7 +62,7 @@ func newHub(s *Server) *hub {
 	h.changes.New = func() any { return new([]live.Change) }
 	h.encoded.New = func() any { return new([]byte) }
 	h.upgrader = websocket.Upgrader{Subprotocols: []string{subprotocol}, CheckOrigin: s.originAllowed,
-		WriteBufferPool: &sync.Pool{}, HandshakeTimeout: headerTimeout}
+		WriteBufferPool: &sync.Pool{}, ReadBufferSize: readBuffer, HandshakeTimeout: headerTimeout}
 	return h
 }
 
@@ -107,6 +108,7 @@ func (h *hub) refresh() bool {
 	v.pair, v.epoch, v.lagMs, v.ready = pair, pair.Epoch(), lag(pair), ready
 	if moved || v.roles == nil {
 		v.roles = areaRoles(pair, h.s.cfg.Node)
+		v.rolesText = jsonText(v.roles)
 	}
 	if now.Sub(v.deviceAt) >= devicePeriod {
 		v.deviceAt = now

@@ -26,7 +26,7 @@ func BenchmarkFrameOf10000Changes(b *testing.B) {
 	f.plant.Live.Apply(batch)
 	w := &writer{client: newClient(s.hub, nil, principal{})}
 	sub := &subscription{id: 1, ask: subMessage{Glob: "**"}}
-	sub.resolve(v)
+	sub.resolve(s.hub, v)
 	var changes []live.Change
 	var encoded []byte
 	n := 0

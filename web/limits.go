@@ -72,6 +72,7 @@ const (
 	maxTopicItems    = 500       // of one topic message
 	maxCommands      = 4         // of a connection at the same time
 	sendBuffer       = 64 << 10  // bytes of the kernel's buffer: values wait here coalesced, not there stale
+	readBuffer       = 1 << 10   // bytes; most messages of clients are short
 	minPeriod        = 50 * time.Millisecond
 	defaultPeriod    = 100 * time.Millisecond
 	maxPeriod        = time.Minute

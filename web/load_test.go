@@ -1,43 +1,50 @@
+//go:build linux
+
 package web
 
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
+	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
-	"slices"
+	"path/filepath"
+	"runtime/pprof"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
-
-	"github.com/gorilla/websocket"
 
 	"scada/acquisition/tag"
 )
 
-// The load test runs the server in a process of its own and up to 500 clients in this one, each subscribed to 10,000 tags that all
-// change every second. It measures and asserts nothing about speed: make bench-web runs it.
+// The load test runs the server in a process of its own and up to 500 clients in another (load_clients_test.go), subscribed to some or
+// all of 10,000 tags that all change every second. It measures and asserts nothing about speed: make bench-web runs it.
 var (
-	loadTime   = flag.Duration("load", 0, "time to measure each case of TestSocketLoad for; 0 skips it")
-	loadServer = flag.Bool("load.server", false, "be the server of TestSocketLoad")
+	loadTime    = flag.Duration("load", 0, "time to measure each case of TestSocketLoad for; 0 skips it")
+	loadServer  = flag.Bool("load.server", false, "be the server of TestSocketLoad")
+	loadClients = flag.Bool("load.clients", false, "be the clients of TestSocketLoad")
+	loadProfile = flag.String("load.profile", "", "folder for a profile of the server's processor time in each case of TestSocketLoad")
 )
 
 const (
-	loadTags  = 10_000
-	loadUsers = 50
+	loadTags   = 10_000
+	loadUsers  = 50
+	loadSettle = 4 * time.Second // until everybody has connected and what that took is given back
 )
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if *loadServer {
+	switch {
+	case *loadServer:
 		serveLoad()
+		return
+	case *loadClients:
+		beClients()
 		return
 	}
 	os.Exit(m.Run())
@@ -61,8 +68,18 @@ func serveLoad() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		_, _ = bufio.NewReader(os.Stdin).ReadByte()
-		cancel()
+		defer cancel()
+		in := bufio.NewScanner(os.Stdin)
+		for in.Scan() { // the name of a file for a profile from now on
+			file, err := os.Create(in.Text())
+			if err != nil {
+				panic(err)
+			}
+			if err := pprof.StartCPUProfile(file); err != nil {
+				panic(err)
+			}
+			defer pprof.StopCPUProfile()
+		}
 	}()
 	if err := s.Start(); err != nil {
 		panic(err)
@@ -70,10 +87,10 @@ func serveLoad() {
 	fmt.Println(s.Addr())
 	go func() {
 		batch := make([]tag.Update, loadTags)
-		for n := 0; ; n++ {
+		for {
 			now := time.Now()
 			for i := range batch {
-				batch[i] = tag.Update{Tag: tag.ID(i), Sample: tag.Sample{Time: now.UnixNano(), Value: tag.Float64(float64(n))}}
+				batch[i] = tag.Update{Tag: tag.ID(i), Sample: tag.Sample{Time: now.UnixNano(), Value: tag.Float64(float64(now.UnixMicro()))}}
 			}
 			f.plant.Live.Apply(batch)
 			time.Sleep(time.Until(now.Add(time.Second)))
@@ -84,85 +101,31 @@ func serveLoad() {
 	}
 }
 
-// loadClient is one socket of the load test.
-type loadClient struct {
-	conn *websocket.Conn
-	mu   sync.Mutex
-	lags []time.Duration // from the change in the server to the frame here
-}
-
-func dialLoad(addr string, n int) (*loadClient, error) {
-	d := websocket.Dialer{Subprotocols: []string{subprotocol}, HandshakeTimeout: 30 * time.Second}
-	conn, resp, err := d.Dial("ws://"+addr+"/api/v1/ws", http.Header{"Authorization": {"Bearer load" + strconv.Itoa(n%loadUsers)}})
-	if err != nil {
-		return nil, err
-	}
-	resp.Body.Close()
-	c := &loadClient{conn: conn}
-	return c, c.say(`{"t":"hello"}`, `{"t":"sub","id":1,"glob":"**"}`)
-}
-
-func (c *loadClient) say(texts ...string) error {
-	for _, t := range texts {
-		if err := c.conn.WriteMessage(websocket.TextMessage, []byte(t)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// read takes frames until the connection ends; bytesPerSecond above 0 makes it a slow reader.
-func (c *loadClient) read(bytesPerSecond int) {
-	for {
-		kind, data, err := c.conn.ReadMessage()
-		if err != nil {
-			return
-		}
-		if kind != websocket.BinaryMessage || len(data) < headerSize {
-			continue
-		}
-		if bytesPerSecond > 0 {
-			time.Sleep(time.Duration(len(data)) * time.Second / time.Duration(bytesPerSecond))
-		}
-		n := int(binary.LittleEndian.Uint32(data[4:]))
-		if n > 0 {
-			at := time.UnixMicro(int64(binary.LittleEndian.Uint64(data[16:])))
-			age := time.Duration(int32(binary.LittleEndian.Uint32(data[headerSize+8*n:]))) * time.Millisecond
-			c.mu.Lock()
-			c.lags = append(c.lags, time.Since(at.Add(-age)))
-			c.mu.Unlock()
-		}
-		if c.say(fmt.Sprintf(`{"t":"ack","frame":%d}`, binary.LittleEndian.Uint32(data[32:]))) != nil {
-			return
-		}
-	}
-}
-
-func (c *loadClient) reset() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.lags = c.lags[:0]
-}
-
-// headerSize is where the columns of a data frame begin.
-const headerSize = 40
-
 func TestSocketLoad(t *testing.T) {
 	if *loadTime == 0 {
 		t.Skip("a measurement: go test ./web -run TestSocketLoad -load 20s")
 	}
 	for _, c := range []struct {
-		name                   string
-		clients, stalled, slow int
-	}{{"100 clients", 100, 0, 0}, {"490 clients", 490, 0, 0}, {"490 clients, 5 stalled, 5 slow", 490, 5, 5}} {
-		t.Run(c.name, func(t *testing.T) { measureLoad(t, c.clients, c.stalled, c.slow) })
+		name string
+		job  loadJob
+	}{
+		{"100 clients x 200 tags each of its own", loadJob{Clients: 100, Tags: 200}},
+		{"100 clients x 200 tags the same", loadJob{Clients: 100, Tags: 200, Same: true}},
+		{"100 clients x 10000 tags", loadJob{Clients: 100, Tags: loadTags}},
+		{"500 clients x 10000 tags", loadJob{Clients: 500, Tags: loadTags}},
+		{"490 clients x 10000 tags", loadJob{Clients: 490, Tags: loadTags}},
+		{"490 clients x 10000 tags with 5 stalled and 5 slow", loadJob{Clients: 490, Tags: loadTags, Stalled: 5, Slow: 5}},
+	} {
+		t.Run(c.name, func(t *testing.T) { measureLoad(t, c.job) })
 	}
 }
 
-func measureLoad(t *testing.T, clients, stalled, slow int) {
-	cmd := exec.Command(os.Args[0], "-load.server")
+// helper starts this program in another role; the pipes are its standard input and output.
+func helper(t *testing.T, role string) (*exec.Cmd, io.WriteCloser, *bufio.Reader) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], role)
 	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
+	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,53 +136,63 @@ func measureLoad(t *testing.T, clients, stalled, slow int) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { stdin.Close(); _ = cmd.Wait() }()
-	addr, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
+	t.Cleanup(func() { in.Close(); _ = cmd.Wait() })
+	return cmd, in, bufio.NewReader(out)
+}
+
+func measureLoad(t *testing.T, job loadJob) {
+	server, tell, out := helper(t, "-load.server")
+	line := func(from *bufio.Reader) string {
+		t.Helper()
+		text, err := from.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(text)
+	}
+	job.Addr = line(out)
+	idle := rssOf(t, server.Process.Pid)
+	clients, ask, answers := helper(t, "-load.clients")
+	if err := json.NewEncoder(ask).Encode(job); err != nil {
 		t.Fatal(err)
 	}
-	addr = strings.TrimSpace(addr)
-	var fast, odd []*loadClient
-	for i := range clients + stalled + slow {
-		c, err := dialLoad(addr, i)
-		if err != nil {
-			t.Fatalf("client %d: %v", i, err)
-		}
-		defer c.conn.Close()
-		switch {
-		case i < clients:
-			fast = append(fast, c)
-			go c.read(0)
-		case i < clients+stalled:
-			odd = append(odd, c) // never reads
-		default:
-			odd = append(odd, c)
-			go c.read(60 << 10)
-		}
+	line(answers) // all are connected
+	time.Sleep(loadSettle)
+	if *loadProfile != "" {
+		fmt.Fprintln(tell, filepath.Join(*loadProfile, strings.ReplaceAll(filepath.Base(t.Name()), " ", "_")+".pprof"))
 	}
-	time.Sleep(3 * time.Second)
-	before, began := cpuOf(t, cmd.Process.Pid), time.Now()
-	rss := rssOf(t, cmd.Process.Pid)
-	for _, c := range fast {
-		c.reset()
-	}
+	fmt.Fprintln(ask, "begin")
+	line(answers)
+	began, before, beforeClients := time.Now(), cpuOf(t, server.Process.Pid), cpuOf(t, clients.Process.Pid)
+	rss := rssOf(t, server.Process.Pid)
 	time.Sleep(*loadTime)
-	var lags []time.Duration
-	frames := 0
-	for _, c := range fast {
-		c.mu.Lock()
-		lags = append(lags, c.lags...)
-		frames += len(c.lags)
-		c.mu.Unlock()
+	took := time.Since(began)
+	cpu, cpuClients := cpuOf(t, server.Process.Pid)-before, cpuOf(t, clients.Process.Pid)-beforeClients
+	fmt.Fprintln(ask, "report")
+	t.Logf("server %.1f %% of a core, resident %d MB without clients, %d at the start, %d at the end (most %d); clients %.1f %%; change to client %s; load %s",
+		100*cpu.Seconds()/took.Seconds(), idle>>20, rss>>20, rssOf(t, server.Process.Pid)>>20, peakOf(t, server.Process.Pid)>>20,
+		100*cpuClients.Seconds()/took.Seconds(), line(answers), loadAverage())
+}
+
+// peakOf is the most memory a process has held, in bytes.
+func peakOf(t *testing.T, pid int) int64 {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Skip("needs /proc")
 	}
-	slices.Sort(lags)
-	if len(lags) == 0 {
-		t.Fatal("no frames")
+	_, rest, _ := strings.Cut(string(b), "VmHWM:")
+	kb, _ := strconv.ParseInt(strings.Fields(rest + " 0")[0], 10, 64)
+	return kb << 10
+}
+
+// loadAverage is how many processes want the machine, over the last minute.
+func loadAverage() string {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
 	}
-	cpu := 100 * float64(cpuOf(t, cmd.Process.Pid)-before) / float64(time.Since(began))
-	t.Logf("server CPU %.1f %% of a core, RSS %d MB at the start and %d MB at the end, %.0f frames/s of %d values, change to client p50 %s p99 %s max %s; %d odd ones",
-		cpu, rss>>20, rssOf(t, cmd.Process.Pid)>>20, float64(frames)/loadTime.Seconds(), loadTags, lags[len(lags)/2].Round(100*time.Microsecond),
-		lags[len(lags)*99/100].Round(100*time.Microsecond), lags[len(lags)-1].Round(100*time.Microsecond), len(odd))
+	return strings.Fields(string(b))[0]
 }
 
 // cpuOf is the processor time a process has used.

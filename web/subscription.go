@@ -1,12 +1,10 @@
 package web
 
 import (
-	"math/bits"
 	"slices"
 	"strconv"
 	"time"
 
-	"scada/acquisition/tag"
 	"scada/web/api"
 )
 
@@ -19,10 +17,8 @@ type subscription struct {
 	announce *subdMessage
 
 	// Tags:
-	revision int // of the plant that tags holds ids of
-	tags     bitset
-	count    int  // of tags
-	whole    bool // all tags of the plant
+	revision int // of the plant that set holds ids of
+	set      *tagSet
 	period   time.Duration
 	cursor   uint64 // changes up to here were sent
 	snapshot bool   // until the first complete pass over the table
@@ -33,21 +29,6 @@ type subscription struct {
 	gen     uint64 // of roles or devices
 	fresh   bool   // a reset is to be sent
 	retryAt time.Time
-}
-
-// bitset holds tag ids.
-type bitset []uint64
-
-func newBitset(n int) bitset        { return make(bitset, (n+63)/64) }
-func (b bitset) add(id tag.ID)      { b[id/64] |= 1 << (id % 64) }
-func (b bitset) has(id tag.ID) bool { return int(id/64) < len(b) && b[id/64]>>(id%64)&1 == 1 }
-
-func (b bitset) count() int {
-	n := 0
-	for _, w := range b {
-		n += bits.OnesCount64(w)
-	}
-	return n
 }
 
 // topics are the subscriptions that are not tags, and how they begin.
@@ -101,14 +82,15 @@ func (c *client) subscribeTags(m *subMessage) {
 	if m.MinMs > 0 {
 		sub.period = max(time.Duration(m.MinMs)*time.Millisecond, minPeriod)
 	}
-	sub.resolve(v)
+	sub.resolve(c.h, v)
 	c.mu.Lock()
-	tooMany := c.handles+sub.count > maxHandles
+	tooMany := c.handles+sub.count() > maxHandles
 	if c.recovered && c.instance == c.h.instance(v.revision) && m.After > 0 && m.After <= v.plant.Live.Seq() {
 		sub.cursor, sub.snapshot = m.After, false
 	}
 	c.mu.Unlock()
 	if tooMany {
+		c.h.sets.release(sub.set)
 		c.send(errorMessage{T: "error", ID: m.ID, Code: api.CodeTooMany, Detail: "at most " + strconv.Itoa(maxHandles) + " handles"})
 		return
 	}
@@ -116,14 +98,14 @@ func (c *client) subscribeTags(m *subMessage) {
 }
 
 // resolve finds the tags of the subscription in the plant and starts it afresh.
-func (s *subscription) resolve(v view) {
+func (s *subscription) resolve(h *hub, v view) {
 	p := v.plant
-	answer := &subdMessage{T: "subd", ID: int(s.id), Plant: strconv.Itoa(v.revision), Handles: [][4]any{}, Unknown: []string{}}
-	s.tags = newBitset(len(p.Tags))
+	answer := &subdMessage{T: "subd", ID: int(s.id), Plant: strconv.Itoa(v.revision), Unknown: []string{}}
+	tags := newBitset(len(p.Tags))
 	for _, list := range [][]string{s.ask.Tags, p.Pages[s.ask.Page]} {
 		for _, name := range list {
 			if d, ok := p.find(name); ok {
-				s.tags.add(d.ID)
+				tags.add(d.ID)
 			} else {
 				answer.Unknown = append(answer.Unknown, name)
 			}
@@ -135,25 +117,29 @@ func (s *subscription) resolve(v view) {
 	if s.ask.Glob != "" {
 		for _, d := range p.Tags {
 			if matchGlob(s.ask.Glob, d.Name) {
-				s.tags.add(d.ID)
+				tags.add(d.ID)
 			}
 		}
 	}
-	for _, d := range p.Tags {
-		if s.tags.has(d.ID) {
-			answer.Handles = append(answer.Handles, [4]any{d.ID, d.Name, d.Unit, d.Type.String()})
-		}
-	}
-	s.count = s.tags.count()
-	s.whole = s.count == len(p.Tags)
+	h.sets.release(s.set)
+	s.set = h.sets.take(v.revision, tags)
+	answer.set = s.set
 	s.cursor, s.snapshot, s.due = 0, true, time.Time{}
 	s.revision, s.announce = v.revision, answer
+}
+
+// count is how many tags the subscription has; a topic has none.
+func (s *subscription) count() int {
+	if s.set == nil {
+		return 0
+	}
+	return len(s.set.ids)
 }
 
 func (c *client) add(s *subscription) {
 	c.mu.Lock()
 	c.subs[s.id] = s
-	c.handles += s.count
+	c.handles += s.count()
 	c.mu.Unlock()
 	c.wake()
 }
@@ -165,7 +151,8 @@ func (c *client) unsubscribe(m *unsubMessage) {
 		return
 	}
 	if s, ok := c.subs[uint16(m.ID)]; ok {
-		c.handles -= s.count
+		c.handles -= s.count()
 		delete(c.subs, s.id)
+		c.h.sets.release(s.set)
 	}
 }

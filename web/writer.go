@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"maps"
@@ -23,6 +24,7 @@ type writer struct {
 	alarms         <-chan struct{}
 	journal        <-chan struct{}
 	last           uint16 // subscription served last, so that each gets its turn
+	torn           bool   // a message went out in part: nothing can follow it
 }
 
 // write sends until the connection ends. It alone writes to the connection.
@@ -84,9 +86,13 @@ func (w *writer) pass() (time.Duration, <-chan struct{}, bool) {
 		w.end(&closeError{closeUnauthorized, "the session ended"})
 	}
 	w.mu.Lock()
-	queued, closing := w.outbox, w.closing
-	w.outbox = nil
+	queued, ping, closing := w.outbox, w.ping, w.closing
+	w.outbox, w.ping = nil, nil
 	w.mu.Unlock()
+	if ping != nil && w.conn.WriteControl(websocket.PongMessage, []byte(*ping), now.Add(stuckTime)) != nil {
+		w.end(&closeError{closeTooSlow, "did not read"})
+		return 0, nil, false
+	}
 	for _, m := range queued {
 		if !w.text(m) {
 			return 0, nil, false
@@ -143,7 +149,22 @@ func (w *writer) pulse(v view, now time.Time) bool {
 		return true
 	}
 	w.beatAt, w.told = now.Add(heartbeat), v.roles
-	return w.message(heartbeatMessage{T: "hb", Time: now.UTC(), Seq: v.plant.Live.Seq(), Epoch: v.epoch, Roles: v.roles, LagMs: v.lagMs, Ready: v.ready})
+	return w.pieces(websocket.TextMessage, appendHeartbeat(make([]byte, 0, heartbeatSize+len(v.rolesText)), v, now))
+}
+
+// heartbeatSize is about what a heartbeat has in bytes, without the roles.
+const heartbeatSize = 160
+
+// appendHeartbeat writes the heartbeat as JSON by hand: reflection would double the stack of every writer, which hundreds of sockets hold
+// for nothing between two of them.
+func appendHeartbeat(b []byte, v view, now time.Time) []byte {
+	b = now.UTC().AppendFormat(append(b, `{"t":"hb","time":"`...), time.RFC3339Nano)
+	b = strconv.AppendUint(append(b, `","seq":`...), v.plant.Live.Seq(), 10)
+	b = strconv.AppendUint(append(b, `,"epoch":`...), v.epoch, 10)
+	b = append(append(b, `,"roles":`...), v.rolesText...)
+	b = strconv.AppendInt(append(b, `,"lag_ms":`...), v.lagMs, 10)
+	b = strconv.AppendBool(append(b, `,"ready":`...), v.ready)
+	return append(b, '}')
 }
 
 // follow announces new subscriptions, and resolves all of them again when the plant has another revision.
@@ -161,9 +182,9 @@ func (w *writer) follow(v view) bool {
 	for _, id := range slices.Sorted(maps.Keys(w.subs)) {
 		s := w.subs[id]
 		if s.topic == "" && s.revision != v.revision {
-			w.handles -= s.count
-			s.resolve(v)
-			w.handles += s.count
+			w.handles -= s.count()
+			s.resolve(w.h, v)
+			w.handles += s.count()
 		}
 		if s.announce != nil {
 			messages = append(messages, s.announce)
@@ -172,11 +193,30 @@ func (w *writer) follow(v view) bool {
 	}
 	w.mu.Unlock()
 	for _, m := range messages {
-		if !w.message(m) {
+		ok := false
+		if subd, tags := m.(*subdMessage); tags && subd.set != nil {
+			ok = w.announce(subd, v)
+		} else {
+			ok = w.message(m)
+		}
+		if !ok {
 			return false
 		}
 	}
 	return true
+}
+
+// announce sends the answer to a subscription to tags. Their handles are most of it, and the same for all who show the same.
+func (w *writer) announce(m *subdMessage, v view) bool {
+	const mark = `"handles":`
+	m.Handles = json.RawMessage("[]")
+	text, err := json.Marshal(m)
+	if err != nil {
+		w.h.s.log.Error("message not sent", "error", err)
+		return true
+	}
+	before, after, _ := bytes.Cut(text, []byte(mark+"[]"))
+	return w.pieces(websocket.TextMessage, append(before, mark...), w.h.sets.handles(m.set, v.plant), slices.Clone(after))
 }
 
 // sendData sends frames while there is credit, each subscription in its turn. It returns when the next one is due: zero
@@ -246,7 +286,7 @@ func (w *writer) credit() bool {
 // for moments only, and 500 clients with 10,000 tags each would hold 400 MB of it. The changes, most of it, go back before
 // the write, which lasts as long as a slow reader likes.
 func (w *writer) sendNext(s *subscription, v view) (told, ok bool) {
-	if s.whole && !w.json {
+	if s.set.common() && !w.json {
 		return w.sendShared(s, v)
 	}
 	changes := w.h.changes.Get().(*[]live.Change)
@@ -273,14 +313,17 @@ func (w *writer) sendOwn(f frame, changes *[]live.Change, told bool) (bool, bool
 // collect takes what changed since the subscription's last frame into *buf. It returns false when that is nothing to tell.
 func (w *writer) collect(s *subscription, v view, buf *[]live.Change) (frame, bool) {
 	f := frame{kind: s.kind(), sub: s.id, epoch: v.epoch}
+	if cap(*buf) == 0 {
+		*buf = make([]live.Change, 0, min(v.plant.Live.Len(), changeBatch))
+	}
 	f.changes = (*buf)[:0]
 	for !f.more {
 		kept := len(f.changes)
-		batch, next := v.plant.Live.Since(f.changes, s.cursor, kept+changeBatch)
+		batch, next, all := s.since(v.plant.Live, f.changes)
 		f.changes, *buf = batch[:kept], batch // it may have moved as it grew
 		for i := kept; i < len(batch); i++ {
 			c := &batch[i]
-			if s.tags.has(c.Tag) && !f.take(c) {
+			if s.set.tags.has(c.Tag) && !f.take(c) {
 				f.more = true
 				break
 			}
@@ -289,7 +332,7 @@ func (w *writer) collect(s *subscription, v view, buf *[]live.Change) (frame, bo
 		if f.more {
 			break
 		}
-		if s.cursor = next; len(batch)-kept < changeBatch {
+		if s.cursor = next; all {
 			break
 		}
 	}
@@ -300,6 +343,18 @@ func (w *writer) collect(s *subscription, v view, buf *[]live.Change) (frame, bo
 		s.due = f.at.Add(s.period)
 	}
 	return f, len(f.changes) > 0 || f.kind == kindSnapshot
+}
+
+// since appends to dst what changed after the cursor, other tags included, and says from where to ask next and whether that was all.
+// Few tags are looked at one by one when more than they have changed.
+func (s *subscription) since(table *live.Table, dst []live.Change) (batch []live.Change, next uint64, all bool) {
+	ids := s.set.ids
+	if len(ids) < table.Len()/2 && table.Seq()-s.cursor > uint64(len(ids)) {
+		batch, next = table.Among(dst, ids, s.cursor)
+		return batch, next, true
+	}
+	batch, next = table.Since(dst, s.cursor, len(dst)+changeBatch)
+	return batch, next, len(batch)-len(dst) < changeBatch
 }
 
 // take adds a change unless the frame is full. Every frame takes at least one. Changes are taken from further up the
@@ -394,6 +449,10 @@ func (w *writer) finish() {
 	}
 	w.mu.Unlock()
 	now := w.h.s.now()
+	if w.torn {
+		w.conn.SetReadDeadline(now.Add(closeTime))
+		return
+	}
 	// An error means the client is gone already.
 	_ = w.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(reason.code, reason.reason), now.Add(closeTime))
 	w.conn.SetReadDeadline(now.Add(closeTime))

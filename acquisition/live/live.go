@@ -6,6 +6,8 @@
 package live
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 
 	"scada/acquisition/tag"
@@ -146,6 +148,23 @@ func (t *Table) Since(dst []Change, seq uint64, limit int) ([]Change, uint64) {
 		seq = e.seq
 	}
 	return dst, max(seq, t.seq)
+}
+
+// Among is [Table.Since] for the given tags alone and without a limit: it costs as much as there are, not as much as changed.
+func (t *Table) Among(dst []Change, ids []tag.ID, seq uint64) ([]Change, uint64) {
+	t.mu.RLock()
+	first := len(dst)
+	for _, id := range ids {
+		if int(id) >= t.Len() || t.entries[id].seq <= seq {
+			continue
+		}
+		e := &t.entries[id]
+		dst = append(dst, Change{Update: tag.Update{Tag: id, Sample: e.sample}, Seq: e.seq})
+	}
+	seq = max(seq, t.seq)
+	t.mu.RUnlock()
+	slices.SortFunc(dst[first:], func(a, b Change) int { return cmp.Compare(a.Seq, b.Seq) })
+	return dst, seq
 }
 
 // Watch tells a reader that something changed. Many changes before the reader looks are one signal.

@@ -2,6 +2,7 @@ package live_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"scada/acquisition/live"
@@ -101,5 +102,31 @@ func TestRequalifyKeepsValueAndTime(t *testing.T) {
 	got := table.Get(0)
 	if len(changed) != 1 || got.Time != 5 || got.Value.Number() != 7 || got.Quality != tag.UncertainLastUsableValue {
 		t.Fatalf("changed %v, table %v", changed, got)
+	}
+}
+
+func TestAmongIsSinceForSomeTags(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	table := live.New(10)
+	ids := []tag.ID{7, 1, 4, 99}
+	for range 200 {
+		seq := table.Seq()
+		if rng.IntN(3) == 0 {
+			seq = 0
+		}
+		for range rng.IntN(12) {
+			table.Apply([]tag.Update{update(tag.ID(rng.IntN(10)), rng.Int64(), 1)})
+		}
+		all, end := table.Since(nil, seq, 0)
+		got, next := table.Among([]live.Change{{}}, ids, seq)
+		var want []live.Change
+		for _, c := range all {
+			if c.Tag == 7 || c.Tag == 1 || c.Tag == 4 {
+				want = append(want, c)
+			}
+		}
+		if next != end || !slices.Equal(got[1:], want) {
+			t.Fatalf("after %d: %v to %d, want %v to %d", seq, got[1:], next, want, end)
+		}
 	}
 }
