@@ -111,7 +111,11 @@ cmd/internal/e2e/opcua/server/node_modules/.stamp: cmd/internal/e2e/opcua/server
 	cd cmd/internal/e2e/opcua/server && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
-e2e: build apt cmd/internal/e2e/nodeopcua/node_modules/.stamp cmd/internal/e2e/opcua/server/node_modules/.stamp
+cmd/internal/e2e/oidcprovider/node_modules/.stamp: cmd/internal/e2e/oidcprovider/package-lock.json | need
+	cd cmd/internal/e2e/oidcprovider && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+e2e: build apt cmd/internal/e2e/oidcprovider/node_modules/.stamp cmd/internal/e2e/nodeopcua/node_modules/.stamp cmd/internal/e2e/opcua/server/node_modules/.stamp
 	go test -count=1 -p 1 -timeout 20m -tags e2e ./cmd/internal/e2e/... -v # one package after the other: their times matter
 
 # The end-to-end tests that mostly wait: link certificates renewed, a field network lost, a virtual address left behind; the package in a

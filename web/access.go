@@ -2,6 +2,7 @@ package web
 
 import (
 	"maps"
+	"slices"
 
 	"scada/web/api"
 )
@@ -70,7 +71,7 @@ func (acc account) actor(user, address string) Actor {
 
 // same reports whether a session of one account may go on under the other.
 func (acc account) same(b account) bool {
-	return acc.role == b.role && maps.Equal(acc.areas, b.areas) && acc.locked == b.locked && acc.mustChange == b.mustChange
+	return acc.role == b.role && maps.Equal(acc.areas, b.areas) && acc.locked == b.locked && acc.mustChange == b.mustChange && slices.Equal(acc.federated, b.federated)
 }
 
 // ActorOf returns what a user may do now, for doors that have found out by themselves who he is.

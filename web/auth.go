@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"crypto/hmac"
 	"net"
 	"net/http"
 	"strings"
@@ -12,6 +13,7 @@ import (
 // principal is who sends a request.
 type principal struct {
 	Actor
+	account account  // of who came with a ticket
 	session *session // nil for a bearer token of the configuration
 	cookie  string   // name of the cookie that proved it
 }
@@ -55,16 +57,16 @@ func (sess *session) principal(address string) principal {
 }
 
 // admit checks a ticket of either node against this node's users.
-func (s *Server) admit(text, address string) (Actor, error) {
+func (s *Server) admit(text, address string) (principal, error) {
 	t, err := checkTicket(s.cfg.PairKey, text, s.now())
 	if err != nil {
-		return Actor{}, err
+		return principal{}, err
 	}
-	a, ok := s.accounts.Load().users.byName[t.User]
-	if !ok || a.locked || a.mustChange {
-		return Actor{}, errTicket
+	a, ok := s.lookUp(t.User, t.account())
+	if !ok || a.locked || a.mustChange || !hmac.Equal([]byte(t.Bound), []byte(s.boundTicket(t.User))) {
+		return principal{}, errTicket
 	}
-	return a.actor(t.User, address), nil
+	return principal{Actor: a.actor(t.User, address), account: a}, nil
 }
 
 // authorise returns the refusal of a permission, nil when it is granted.

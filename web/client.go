@@ -209,7 +209,7 @@ func (c *client) signIn(in *helloMessage) *closeError {
 	known := c.who.User != ""
 	if !known && in.Ticket != "" {
 		if who, err := s.admit(in.Ticket, c.remote); err == nil {
-			c.who, c.ticket, known = principal{Actor: who}, true, true
+			c.who, c.ticket, known = who, true, true
 		}
 	}
 	if !known && in.Token != "" {
@@ -363,7 +363,7 @@ func (c *client) allowed(now time.Time) bool {
 	case c.who.session != nil:
 		return now.Before(c.who.session.expires)
 	case c.ticket:
-		a, ok := acc.users.byName[c.who.User]
+		a, ok := c.h.s.lookUp(c.who.User, c.who.account)
 		return ok && !a.locked && !a.mustChange && a.role == c.who.Role && maps.Equal(a.areas, c.who.Areas)
 	}
 	for _, t := range acc.tokens {

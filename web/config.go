@@ -24,6 +24,8 @@ type Config struct {
 	PairKey []byte
 	Users   []User
 	Tokens  []Token
+	// OIDC lets people log in whom an OpenID provider vouches for; nil: only users of the plant.
+	OIDC *OIDC
 
 	// Mimics holds the drawings of users, NAME.svg at the top; nil: none.
 	Mimics fs.FS

@@ -110,7 +110,7 @@ func (s *Server) serveRoute(rt route) http.Handler {
 			return
 		}
 		for name := range r.URL.Query() {
-			if !known[name] {
+			if !known[name] && !rt.extra {
 				s.fail(rec, r, api.NewProblem(api.CodeBadRequest, "unknown parameter %q", name))
 				return
 			}

@@ -16,6 +16,7 @@ import (
 var anonymousRoutes = map[string]bool{
 	"GET /health/live": true, "GET /health/ready": true, "GET /health/active": true,
 	"POST /api/v1/session": true, "POST /api/v1/session/exchange": true,
+	"GET /api/v1/session/oidc": true, "GET /api/v1/session/oidc/start": true, "GET /api/v1/session/oidc/callback": true, // what the log-in page needs
 	"GET /api/v1/ws": true, // signs in with its first message; see TestSocketRefusesStrangers
 }
 

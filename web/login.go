@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"scada/web/api"
@@ -115,6 +116,9 @@ func (s *Server) deleteSession(c *call) (any, error) {
 	}
 	// The mark in the journal ends the session on the other node too, and after a restart.
 	s.backend.Audit(AuditEvent{Event: AuditLogout, Actor: c.who.Actor, Detail: c.who.session.mark})
+	if at := s.logoutAt(c); at != "" {
+		return api.SignedOut{LogoutURL: at}, nil
+	}
 	c.w.WriteHeader(http.StatusNoContent)
 	return nil, nil
 }
@@ -128,7 +132,7 @@ func (s *Server) postTicket(c *call) (any, error) {
 	if c.who.session == nil {
 		return nil, api.NewProblem(api.CodeForbidden, "tickets are for sessions, a bearer token works on both nodes as it is")
 	}
-	text, expires := issueTicket(s.cfg.PairKey, c.who.User, s.cfg.Node, s.now())
+	text, expires := s.ticketFor(c.who.session)
 	return api.Ticket{Ticket: text, ExpiresAt: expires.UTC()}, nil
 }
 
@@ -145,16 +149,16 @@ func (s *Server) postExchange(c *call) (any, error) {
 	if err != nil {
 		return nil, api.NewProblem(api.CodeUnauthorized, "%v", err)
 	}
-	id, sess := s.newSession(who.User, s.accountOf(who))
-	s.backend.Audit(AuditEvent{Event: AuditExchange, Actor: who})
-	out := s.describe(who, sess.expires)
+	id, sess := s.newSession(who.User, who.account)
+	s.backend.Audit(AuditEvent{Event: AuditExchange, Actor: who.Actor})
+	out := s.describe(who.Actor, sess.expires)
 	out.Token = id
 	return out, nil
 }
 
 func (s *Server) describe(who Actor, expires time.Time) api.Session {
 	return api.Session{User: who.User, Role: who.Role.String(), Areas: who.areaRoles(), Permissions: filled(who.permissions()),
-		MustChange: who.MustChange, ExpiresAt: expires.UTC(), Node: s.cfg.Node}
+		MustChange: who.MustChange, External: strings.HasPrefix(who.User, federated), ExpiresAt: expires.UTC(), Node: s.cfg.Node}
 }
 
 func (s *Server) setCookie(w http.ResponseWriter, name, value string, expires time.Time) {

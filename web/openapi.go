@@ -58,7 +58,11 @@ func operation(rt route, name string, schemas object) object {
 	case rt.media != "":
 		ok["content"] = object{rt.media: object{}}
 	}
-	op := object{"summary": rt.summary, "parameters": params, "responses": object{"200": ok, "default": problem}, "x-permission": string(rt.permission)}
+	responses := object{"200": ok, "default": problem}
+	if rt.moves {
+		responses = object{"303": object{"description": "To the OpenID provider, or back to the dashboard"}, "default": problem}
+	}
+	op := object{"summary": rt.summary, "parameters": params, "responses": responses, "x-permission": string(rt.permission)}
 	if rt.body != nil {
 		op["requestBody"] = object{"content": object{"application/json": object{"schema": schema(rt.body, schemas)}}}
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/argon2"
 
@@ -97,6 +98,10 @@ type account struct {
 	hash  passwordHash
 
 	locked, mustChange bool
+
+	// federated are the rules met by somebody a provider vouches for, until that time; he has no password here.
+	federated []int
+	until     time.Time
 }
 
 func newUsers(list []User) (users, error) {
@@ -108,6 +113,9 @@ func newUsers(list []User) (users, error) {
 		}
 		if user.Name == "" || len(user.Name) > maxUserName {
 			return u, fmt.Errorf("user name %q: want 1 to %d bytes", user.Name, maxUserName)
+		}
+		if strings.HasPrefix(user.Name, federated) {
+			return u, fmt.Errorf("user name %q: %s begins the names of people an OpenID provider knows", user.Name, federated)
 		}
 		if _, twice := u.byName[user.Name]; twice {
 			return u, fmt.Errorf("user %q is configured twice", user.Name)

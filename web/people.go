@@ -230,6 +230,8 @@ func (s *Server) postOwnPassword(c *call) (any, error) {
 		return nil, s.peopleOf(c)
 	case c.who.session == nil:
 		return nil, api.NewProblem(api.CodeForbidden, "a token has no password")
+	case len(c.who.session.account.federated) > 0:
+		return nil, api.NewProblem(api.CodeForbidden, "the password is kept by the OpenID provider")
 	case len(in.Old) > api.MaxPassword:
 		return nil, api.NewProblem(api.CodeBadRequest, "a password has at most %d bytes", api.MaxPassword)
 	case in.Old == in.New:

@@ -19,6 +19,8 @@ type route struct {
 	body    reflect.Type
 	answer  reflect.Type
 	media   string // of the answer when it is not JSON
+	moves   bool   // the browser is sent elsewhere
+	extra   bool   // takes parameters nobody here knows
 }
 
 // param is a query parameter.
@@ -44,7 +46,7 @@ func join(lists ...[]param) []param {
 // routes is the table. A request that matches no row is refused like one without permission.
 func routes() []route {
 	var all []route
-	for _, part := range [][]route{healthRoutes(), sessionRoutes(), roleRoutes(), tagRoutes(), deviceRoutes(), alarmRoutes(), appRoutes(), configurationRoutes(), recordRoutes(), peopleRoutes(), proofRoutes(), archiveRoutes(), diagnosisRoutes()} {
+	for _, part := range [][]route{healthRoutes(), sessionRoutes(), federationRoutes(), roleRoutes(), tagRoutes(), deviceRoutes(), alarmRoutes(), appRoutes(), configurationRoutes(), recordRoutes(), peopleRoutes(), proofRoutes(), archiveRoutes(), diagnosisRoutes()} {
 		all = append(all, part...)
 	}
 	return all
@@ -72,7 +74,7 @@ func sessionRoutes() []route {
 			body: typeOf[api.Login](), answer: typeOf[api.Session](), summary: "Log in: sets the session cookie"},
 		{method: "GET", pattern: base + "/session", permission: Own, handle: (*Server).getSession, answer: typeOf[api.Session](),
 			summary: "Who is signed in"},
-		{method: "DELETE", pattern: base + "/session", permission: Own, handle: (*Server).deleteSession, summary: "Log out"},
+		{method: "DELETE", pattern: base + "/session", permission: Own, handle: (*Server).deleteSession, answer: typeOf[api.SignedOut](), summary: "Log out"},
 		{method: "POST", pattern: base + "/session/exchange", permission: Anonymous, handle: (*Server).postExchange,
 			body: typeOf[api.Ticket](), answer: typeOf[api.Session](), summary: "A session here for a ticket of either node"},
 		{method: "POST", pattern: base + "/ticket", permission: View, handle: (*Server).postTicket, answer: typeOf[api.Ticket](),

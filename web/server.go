@@ -24,16 +24,19 @@ type Server struct {
 
 	accounts atomic.Pointer[accounts]
 	sessions *sessions
-	gate     gate
-	lockout  *lockout
-	siege    *siege
-	proving  sync.Mutex // held while the journal is verified
-	logins   *limiter   // by address
-	writes   *limiter   // by user
-	nonces   *nonces
-	backup   sync.Mutex // held while one is being taken
-	verify   sync.Mutex // held while the history is read
-	looking  sync.Mutex // held while the node looks at its machine
+	// federation is the provider that vouches for people; nil: nobody does.
+	federation *federation
+	atProvider chan struct{}
+	gate       gate
+	lockout    *lockout
+	siege      *siege
+	proving    sync.Mutex // held while the journal is verified
+	logins     *limiter   // by address
+	writes     *limiter   // by user
+	nonces     *nonces
+	backup     sync.Mutex // held while one is being taken
+	verify     sync.Mutex // held while the history is read
+	looking    sync.Mutex // held while the node looks at its machine
 
 	registry *prometheus.Registry
 	metrics  *metrics
@@ -67,13 +70,16 @@ func New(cfg Config, backend Backend) (*Server, error) {
 	s := &Server{
 		cfg: cfg, backend: backend, log: cfg.Log, sessions: newSessions(), gate: newGate(), lockout: newLockout(), siege: newSiege(),
 		logins: newLimiter(loginsPerMinute/60.0, loginBurst), writes: newLimiter(writesPerSecond, writeBurst),
-		nonces: newNonces(), registry: prometheus.NewRegistry(),
+		nonces: newNonces(), registry: prometheus.NewRegistry(), atProvider: make(chan struct{}, maxAtProvider),
+	}
+	var err error
+	if s.federation, err = newFederation(cfg); err != nil {
+		return nil, err
 	}
 	if err := s.SetAccounts(cfg.Users, cfg.Tokens); err != nil {
 		return nil, err
 	}
 	s.metrics = newMetrics(s.registry, s)
-	var err error
 	if s.static, err = newStatic(cfg.UI); err != nil {
 		return nil, fmt.Errorf("web: dashboard: %w", err)
 	}
@@ -97,7 +103,7 @@ func (s *Server) SetAccounts(list []User, toks []Token) error {
 	}
 	s.accounts.Store(&accounts{users: u, tokens: t})
 	s.sessions.endIf(func(sess *session) bool {
-		a, ok := u.byName[sess.user]
+		a, ok := s.lookUp(sess.user, sess.account)
 		return !ok || !a.same(sess.account) || s.bind(sess.user) != sess.bound
 	})
 	return nil

@@ -231,7 +231,7 @@ func TestSessionIDsCannotBeForged(t *testing.T) {
 				t.Errorf("accepted: %s", what)
 			}
 		}
-		text, _ := issueTicket(testKey, "olga", "a", now)
+		text, _ := ticket{User: "olga", Node: "a"}.issue(testKey, now)
 		if a := r.do("GET", "/api/v1/session", "", "Cookie", name+"="+text); a.status != 401 {
 			t.Error("a ticket passes for a session")
 		}
@@ -282,7 +282,7 @@ func TestTicketAdmitsOnTheOtherNode(t *testing.T) {
 
 func TestTicketsCannotBeForged(t *testing.T) {
 	now := time.Unix(1.7e9, 0)
-	good, _ := issueTicket(testKey, "olga", "a", now)
+	good, _ := ticket{User: "olga", Node: "a"}.issue(testKey, now)
 	if tk, err := checkTicket(testKey, good, now); err != nil || tk.User != "olga" {
 		t.Fatalf("%+v %v", tk, err)
 	}
@@ -296,8 +296,8 @@ func TestTicketsCannotBeForged(t *testing.T) {
 			}
 		}
 	}
-	other, _ := issueTicket([]byte(strings.Repeat("k", MinPairKey)), "olga", "a", now)
-	early, _ := issueTicket(testKey, "olga", "a", now.Add(ticketSkew+time.Second))
+	other, _ := ticket{User: "olga", Node: "a"}.issue([]byte(strings.Repeat("k", MinPairKey)), now)
+	early, _ := ticket{User: "olga", Node: "a"}.issue(testKey, now.Add(ticketSkew+time.Second))
 	for name, text := range map[string]string{"another key": other, "of the future": early, "empty": "", "cut": good[:20], "long": good + strings.Repeat("A", maxTicket)} {
 		if _, err := checkTicket(testKey, text, now); err == nil {
 			t.Errorf("accepted: %s", name)
@@ -310,7 +310,7 @@ func TestTicketsCannotBeForged(t *testing.T) {
 
 func FuzzCheckTicket(f *testing.F) {
 	now := time.Unix(1.7e9, 0)
-	good, _ := issueTicket(testKey, "olga", "a", now)
+	good, _ := ticket{User: "olga", Node: "a"}.issue(testKey, now)
 	f.Add(good)
 	f.Add("st1..")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -22,8 +22,9 @@ type sessionID struct {
 	User    string `json:"u"`
 	Issued  int64  `json:"i"` // Unix seconds
 	Expires int64  `json:"e"`
-	Bound   string `json:"p"` // to the password: see bind
-	ID      string `json:"r"` // random: no two ids are equal
+	Bound   string `json:"p"`           // to the password: see bind
+	ID      string `json:"r"`           // random: no two ids are equal
+	Rules   []int  `json:"g,omitempty"` // met by somebody a provider vouches for
 }
 
 const sessionPrefix = "ss1." // kind and version
@@ -31,7 +32,11 @@ const sessionPrefix = "ss1." // kind and version
 // newSession starts a session of a user who has just proved to be one, and returns its id.
 func (s *Server) newSession(user string, acc account) (string, *session) {
 	now := s.now()
-	c := sessionID{User: user, Issued: now.Unix(), Expires: now.Add(sessionLife).Unix(), Bound: s.bind(user), ID: rand.Text() + rand.Text()}
+	expires := now.Add(sessionLife)
+	if !acc.until.IsZero() && acc.until.Before(expires) {
+		expires = acc.until
+	}
+	c := sessionID{User: user, Issued: now.Unix(), Expires: expires.Unix(), Rules: acc.federated, Bound: s.bind(user), ID: rand.Text() + rand.Text()}
 	id := c.ID
 	if len(s.cfg.PairKey) > 0 {
 		id = seal(s.cfg.PairKey, sessionPrefix, c)
@@ -48,11 +53,16 @@ func (c sessionID) session(acc account, now time.Time) *session {
 // markBytes is how much of the hash of a session stands in the journal.
 const markBytes = 8
 
-// bind derives from the user's password hash what an id carries: with another password, older ids are worth nothing.
+// bind derives from the user's password hash what an id carries: with another password, older ids are worth nothing. Of
+// people a provider vouches for it is what that is worth here instead.
 func (s *Server) bind(user string) string {
 	mac := hmac.New(sha256.New, s.cfg.PairKey)
 	mac.Write([]byte("session of " + user + "\x00"))
-	mac.Write(s.accounts.Load().users.byName[user].hash.key)
+	if strings.HasPrefix(user, federated) && s.federation != nil {
+		mac.Write(s.federation.digest)
+	} else {
+		mac.Write(s.accounts.Load().users.byName[user].hash.key)
+	}
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:12])
 }
 
@@ -74,7 +84,7 @@ func (s *Server) revive(ctx context.Context, id string) (*session, bool) {
 	if !now.Before(expires) || issued.After(now.Add(ticketSkew)) || expires.Sub(issued) > sessionLife {
 		return nil, false
 	}
-	a, known := s.accounts.Load().users.byName[c.User]
+	a, known := s.lookUp(c.User, account{federated: c.Rules, until: expires})
 	if !known || a.locked || !hmac.Equal([]byte(c.Bound), []byte(s.bind(c.User))) {
 		return nil, false
 	}

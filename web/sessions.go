@@ -14,6 +14,7 @@ type session struct {
 	created time.Time
 	expires time.Time
 	bound   string        // to the password
+	idToken string        // of the provider that vouches for the user; guarded by the mutex
 	ended   chan struct{} // closed at log-out, expiry by displacement, and stop
 }
 
@@ -77,6 +78,19 @@ func (s *sessions) end(target *session) {
 			s.drop(key)
 		}
 	}
+}
+
+// keepToken keeps what the provider wants to see at the log-out.
+func (s *sessions) keepToken(sess *session, idToken string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sess.idToken = idToken
+}
+
+func (s *sessions) token(sess *session) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return sess.idToken
 }
 
 func (s *sessions) len() int {

@@ -48,7 +48,7 @@ func TestSocketRefusesStrangers(t *testing.T) {
 func TestSocketSignsInByCookieTicketAndToken(t *testing.T) {
 	bubble(t, newFake("a"), func(r *rig) {
 		_, cookie := r.login("olga", "password-o")
-		text, _ := issueTicket(testKey, "vera", "b", time.Now())
+		text, _ := ticket{User: "vera", Node: "b"}.issue(testKey, time.Now())
 		for hello, user := range map[string]string{`{"t":"hello"}`: "olga", fmt.Sprintf(`{"t":"hello","ticket":%q}`, text): "vera", `{"t":"hello","token":"tok-admin"}`: "script-admin"} {
 			s := r.socket("Origin", "http://b.test")
 			if user == "olga" {
@@ -71,7 +71,7 @@ func TestLogOutEndsTheSocket(t *testing.T) {
 		s := r.socket("Cookie", cookie)
 		s.send(`{"t":"hello"}`)
 		s.want("welcome")
-		text, _ := issueTicket(testKey, "olga", "b", time.Now())
+		text, _ := ticket{User: "olga", Node: "b"}.issue(testKey, time.Now())
 		byTicket := r.socket()
 		byTicket.send(fmt.Sprintf(`{"t":"hello","ticket":%q}`, text))
 		byTicket.want("welcome")

@@ -3,6 +3,7 @@ package web
 import (
 	"crypto/rand"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -17,14 +18,46 @@ type ticket struct {
 	Issued  int64  `json:"i"` // Unix seconds
 	Expires int64  `json:"e"`
 	ID      string `json:"r"` // random: no two tickets are equal
+
+	// Of somebody a provider vouches for: the rules that are met, what they are bound to, and how long the session lasts.
+	Rules []int  `json:"g,omitempty"`
+	Bound string `json:"p,omitempty"`
+	Until int64  `json:"s,omitempty"` // Unix seconds
+}
+
+// account is what the ticket says itself of who may do what.
+func (t ticket) account() account {
+	if len(t.Rules) == 0 {
+		return account{}
+	}
+	return account{federated: t.Rules, until: time.Unix(t.Until, 0)}
+}
+
+// boundTicket is what a ticket of the user is bound to: nothing but the user's record here, which is looked up, or the
+// rules for those a provider vouches for.
+func (s *Server) boundTicket(user string) string {
+	if !strings.HasPrefix(user, federated) {
+		return ""
+	}
+	return s.bind(user)
+}
+
+// ticketFor returns a ticket for who has a session.
+func (s *Server) ticketFor(sess *session) (string, time.Time) {
+	t := ticket{User: sess.user, Node: s.cfg.Node, Rules: sess.account.federated, Bound: s.boundTicket(sess.user)}
+	if len(t.Rules) > 0 {
+		t.Until = sess.expires.Unix()
+	}
+	return t.issue(s.cfg.PairKey, s.now())
 }
 
 const ticketPrefix = "st1." // kind and version
 
-// issueTicket returns a signed ticket.
-func issueTicket(key []byte, user, node string, now time.Time) (string, time.Time) {
+// issue signs the ticket.
+func (t ticket) issue(key []byte, now time.Time) (string, time.Time) {
 	expires := now.Add(ticketLife)
-	return seal(key, ticketPrefix, ticket{User: user, Node: node, Issued: now.Unix(), Expires: expires.Unix(), ID: rand.Text()}), expires
+	t.Issued, t.Expires, t.ID = now.Unix(), expires.Unix(), rand.Text()
+	return seal(key, ticketPrefix, t), expires
 }
 
 // checkTicket returns the content of a ticket signed with the key and in time.

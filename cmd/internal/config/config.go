@@ -147,6 +147,7 @@ type Web struct {
 	PairKey []byte // signs tickets for the other node; at least 32 bytes
 	Origins []string
 	TLSDir  string // of a node's web certificate, inside its data folder; "" for plain HTTP
+	OIDC    *OIDC  // nil: only users of the plant log in
 }
 
 // OPCUA is how OPC UA clients may connect.

@@ -162,6 +162,7 @@ type webFile struct {
 
 	TLS      *webTLSFile `yaml:"tls" json:",omitempty"`
 	Insecure bool        `yaml:"insecure" json:",omitempty"`
+	OIDC     *oidcFile   `yaml:"oidc" json:",omitempty"`
 }
 
 type webTLSFile struct {

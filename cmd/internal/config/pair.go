@@ -237,6 +237,7 @@ func (b *builder) people() {
 	b.config.Web.Origins = b.file.Web.Origins
 	b.pairKey()
 	b.webSecurity()
+	b.oidc()
 	b.config.OPCUA = OPCUA{AllowNone: b.file.OPCUA.AllowNone, Anonymous: b.file.OPCUA.Anonymous == "read", Hosts: b.file.OPCUA.Hosts, Hot: b.file.OPCUA.Redundancy == "hot"}
 	if !oneOf(b.file.OPCUA.Redundancy, "", "warm", "hot") {
 		b.failf("opcua.redundancy", "%q is none of warm, hot", b.file.OPCUA.Redundancy)

@@ -386,6 +386,9 @@ func (s *Server) buildWeb(opts Options, node config.Node) error {
 	if err := s.secureWeb(&cfg); err != nil {
 		return err
 	}
+	if err := s.vouched(&cfg, opts); err != nil {
+		return err
+	}
 	if cfg.Users, cfg.Tokens, err = s.people.accounts(); err != nil {
 		return err
 	}

@@ -6,7 +6,7 @@ import { Failure, Http } from "./http";
 import { instant } from "./format";
 import { Link, type Action } from "./link";
 import { Store } from "./store";
-import type { AlarmResult, Device, JournalEntry, NodeInfo, Pair, Session, Tag, WriteResult } from "./types";
+import type { AlarmResult, Device, JournalEntry, NodeInfo, Pair, Provider, Session, SignedOut, Tag, WriteResult } from "./types";
 import { subprotocol, type Incoming, type Outgoing, type Welcome } from "./wire";
 import { Writes, type WriteOutcome } from "./writes";
 
@@ -110,10 +110,16 @@ export class Client {
     return true;
   }
 
-  async signOut(): Promise<void> {
-    const gone = this.call("DELETE", "/session").catch(() => undefined);
+  /** signOut resolves with the address that ends the session at a sign-in service, "" when there is none. */
+  async signOut(): Promise<string> {
+    const gone = this.call<SignedOut | undefined>("DELETE", "/session").catch(() => undefined);
     this.leave();
-    await gone;
+    return (await gone)?.logout_url ?? "";
+  }
+
+  /** provider is the name of the sign-in service, "" when there is none. */
+  async provider(): Promise<string> {
+    return (await this.http.call<Provider>(this.home, "GET", "/session/oidc")).name;
   }
 
   /** leave forgets who was signed in and goes to the log-in page. */

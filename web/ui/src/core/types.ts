@@ -164,9 +164,18 @@ export interface Session {
   permissions: string[];
   areas?: Record<string, string>;
   must_change?: boolean;
+  external?: boolean;
   expires_at: string;
   node: string;
   token?: string;
+}
+
+export interface Provider {
+  name: string;
+}
+
+export interface SignedOut {
+  logout_url: string;
 }
 
 export interface User {

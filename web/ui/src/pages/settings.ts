@@ -1,6 +1,6 @@
 // Settings and users: who is signed in and what that allows, this screen's language and colours, and for administrators the users.
 
-import { html, type TemplateResult } from "lit";
+import { html, nothing, type TemplateResult } from "lit";
 import { age, clock, instant, stamp } from "../core/format";
 import { word } from "../core/i18n";
 import { languageChoice } from "../parts/choices";
@@ -8,6 +8,7 @@ import { client, every, Part, settings, type Theme } from "../parts/context";
 import { passwordSheet } from "../parts/passwordsheet";
 import "../parts/people";
 import { roleText } from "../parts/peopleform";
+import { signOut } from "../parts/signin";
 
 /** clockDoubtMs is by how much the clock of this computer may be wrong before it is said. */
 const clockDoubtMs = 2000;
@@ -38,8 +39,8 @@ export class SettingsPage extends Part {
         <dt>${t("own.rights")}</dt><dd>${(s?.permissions ?? []).map((p) => html`<span class="chip">${word(t, "permission", p)}</span> `)}</dd>
         <dt>${t("own.until")}</dt><dd>${Number.isFinite(until) ? stamp(until).slice(0, 16) : "—"}</dd>
       </dl>
-      <div class="row"><button id="change-password" type="button" class="btn" ?disabled=${client.stale} @click=${passwordSheet}>${t("own.changePassword")}</button>
-        <button type="button" class="btn" @click=${() => void client.signOut()}>${t("frame.signOut")}</button></div>
+      <div class="row">${s?.external ? nothing : html`<button id="change-password" type="button" class="btn" ?disabled=${client.stale} @click=${passwordSheet}>${t("own.changePassword")}</button>`}
+        <button type="button" class="btn" @click=${() => void signOut()}>${t("frame.signOut")}</button></div>
     </div></section>`;
   }
 

@@ -9,6 +9,7 @@ import { alarmText, priority } from "./bits";
 import { languageChoice, logo, themeButton } from "./choices";
 import { client, every, Part, settings } from "./context";
 import { duty, sorted, splitAreas } from "./pair";
+import { signOut } from "./signin";
 import { here, link, listenForKeys, routes } from "./routes";
 import { iconLogOut, iconUser } from "@siemens/ix-icons/icons";
 
@@ -66,7 +67,7 @@ export class App extends Part {
       <time class="clock ${client.stale ? "doubt" : ""}" title=${t("frame.serverClock")}>${clock(client.serverNow())}</time>
       ${languageChoice()} ${themeButton()}
       <a class="pill user" href=${link("settings")} title=${t("page.settings")}><ix-icon name=${iconUser} size="16" aria-hidden="true"></ix-icon><span>${session?.user}</span><span class="quiet wide">${word(t, "userRole", session?.role ?? "")}</span></a>
-      <button id="sign-out" type="button" class="plain" aria-label=${t("frame.signOut")} title=${t("frame.signOut")} @click=${() => void client.signOut()}>
+      <button id="sign-out" type="button" class="plain" aria-label=${t("frame.signOut")} title=${t("frame.signOut")} @click=${() => void signOut()}>
         <ix-icon name=${iconLogOut} size="16" aria-hidden="true"></ix-icon>
       </button>
     </header>`;

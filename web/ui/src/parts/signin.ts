@@ -6,6 +6,12 @@ import { client, Part, settings } from "./context";
 import { languageChoice, logo, themeButton } from "./choices";
 import { failureText } from "./say";
 
+/** signOut ends the session here and then, where one vouched for it, at the sign-in service. */
+export async function signOut(): Promise<void> {
+  const on = await client.signOut();
+  if (on !== "") location.assign(on);
+}
+
 export class SignIn extends Part {
   /** again: the session has ended, and the page stays behind. */
   again = false;
@@ -13,6 +19,19 @@ export class SignIn extends Part {
   private busy = false;
   private away = false; // the server that sent the page does not answer
   private due = ""; // the password that has to be changed first
+  private provider = ""; // name of the sign-in service
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.error = broughtBack();
+    void client.provider().then(
+      (name) => {
+        this.provider = name;
+        this.requestUpdate();
+      },
+      () => undefined, // the server does not answer: that is told when somebody signs in
+    );
+  }
 
   protected override render(): TemplateResult {
     const t = settings.t;
@@ -23,6 +42,7 @@ export class SignIn extends Part {
         <div class="error" role="alert">${this.error === "" ? nothing : this.error}</div>
         ${this.away ? client.link.others().map((url) => html`<a href=${url}>${t("login.elsewhere", { url })}</a>`) : nothing}
         <ix-button id="sign-in" type="submit" ?disabled=${this.busy} @click=${this.press}>${t(this.due === "" ? "login.submit" : "login.change")}</ix-button>
+        ${this.provider === "" || this.due !== "" ? nothing : this.service()}
         ${this.again ? html`<button id="sign-in-leave" type="button" class="btn" @click=${() => client.leave()}>${t("login.leave")}</button>` : html`<div class="choice head-choices">${languageChoice()}${themeButton()}</div>`}
       </form>`;
     if (!this.again) return html`<main class="signin">${form}</main>`;
@@ -42,6 +62,10 @@ export class SignIn extends Part {
     const t = settings.t;
     return html`<label class="field"><span>${t("login.user")}</span><input class="in" name="user" autocomplete="username" required ?autofocus=${!this.again} .value=${this.again ? (client.session?.user ?? "") : ""} /></label>
         <label class="field"><span>${t("login.password")}</span><input class="in" name="password" type="password" autocomplete="current-password" required ?autofocus=${this.again} /></label>`;
+  }
+
+  private service(): TemplateResult {
+    return html`<a id="sign-in-provider" class="btn" href=${start}>${settings.t("login.provider", { name: this.provider })}</a>`;
   }
 
   private change(): TemplateResult {
@@ -85,6 +109,23 @@ export class SignIn extends Part {
     }
   };
 }
+
+/** start is where a sign-in with the service begins: a page of this server, which sends the browser on. */
+const start = "/api/v1/session/oidc/start";
+
+/** broughtBack is why the sign-in service brought the user back here, told once. */
+function broughtBack(): string {
+  const why = new URLSearchParams(location.search).get("login");
+  if (why === null) return "";
+  history.replaceState(null, "", location.pathname + location.hash);
+  const key = reasons.find((r) => r === `login.${why}`);
+  return key === undefined ? "" : settings.t(key);
+}
+
+const reasons = [
+  "login.oidc_expired", "login.oidc_denied", "login.oidc_invalid", "login.oidc_no_role",
+  "login.oidc_unavailable", "login.oidc_too_many", "login.oidc_elsewhere",
+] as const;
 
 function reason(err: unknown): string {
   const t = settings.t;
