@@ -15,11 +15,12 @@ import (
 
 // Limits of the drawings of users.
 const (
-	maxMimics    = 200 // listed
-	maxMimicName = 64  // bytes
+	// MaxMimics is how many there may be.
+	MaxMimics    = 200
+	maxMimicName = 64 // bytes
 )
 
-// getMimics lists the drawings of this node.
+// getMimics lists the drawings.
 func (s *Server) getMimics(*call) (any, error) {
 	list := api.Mimics{Mimics: []string{}}
 	if s.cfg.Mimics == nil {
@@ -31,7 +32,7 @@ func (s *Server) getMimics(*call) (any, error) {
 	}
 	for _, f := range files {
 		name := strings.TrimSuffix(f, path.Ext(f))
-		if mimicName(name) && len(list.Mimics) < maxMimics {
+		if MimicName(name) && len(list.Mimics) < MaxMimics {
 			list.Mimics = append(list.Mimics, name)
 		}
 	}
@@ -42,7 +43,7 @@ func (s *Server) getMimics(*call) (any, error) {
 // getMimic sends a drawing, with nothing in it but what the list of package svg allows.
 func (s *Server) getMimic(c *call) (any, error) {
 	name := c.r.PathValue("name")
-	if !mimicName(name) || s.cfg.Mimics == nil {
+	if !MimicName(name) || s.cfg.Mimics == nil {
 		return nil, api.NewProblem(api.CodeNotFound, "no drawing %q", name)
 	}
 	f, err := s.cfg.Mimics.Open(name + ".svg")
@@ -65,8 +66,8 @@ func (s *Server) getMimic(c *call) (any, error) {
 	return nil, err
 }
 
-// mimicName keeps to letters, digits and a few signs: no path leads out of the folder.
-func mimicName(name string) bool {
+// MimicName reports whether a drawing may have the name: letters, digits and a few signs, so that no path leads out of the folder.
+func MimicName(name string) bool {
 	if name == "" || len(name) > maxMimicName {
 		return false
 	}

@@ -111,6 +111,7 @@ type request struct {
 	Device  *deviceRequest  `json:"device,omitempty"`
 	Journal *journalRequest `json:"journal,omitempty"`
 	History *historyRequest `json:"history,omitempty"`
+	Mimics  *mimicsRequest  `json:"mimics,omitempty"`
 }
 
 // encode returns the request as bytes for [redundancy.Node.Forward].
@@ -163,6 +164,8 @@ func (s *Server) execute(ctx context.Context, a *area, req request, body []byte)
 		return s.historyWindows(ctx, *req.History)
 	case req.Op == opHistoryPull && req.History != nil:
 		return s.historyPull(ctx, *req.History)
+	case req.Op == opMimics && req.Mimics != nil:
+		return s.drawings.here(*req.Mimics, body)
 	case req.Op == opHistoryPush:
 		return s.historyPush(ctx, body)
 	}
@@ -188,6 +191,7 @@ const (
 	opConfig         = "config"
 	opDevice         = "device"
 	opPeople         = "people"
+	opMimics         = "mimics"
 	opJournalHead    = "journal.head"
 	opAlarmForks     = "alarm.forks"
 	opJournalPull    = "journal.pull"

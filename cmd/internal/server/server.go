@@ -84,6 +84,7 @@ type Server struct {
 	clients     *clients
 	switches    *switches
 	people      *roster
+	drawings    *drawings
 	proofs      *proofs
 	webKeys     *web.Keys // nil: plain HTTP
 	webTrouble  atomic.Pointer[[]string]
@@ -191,7 +192,7 @@ func (s *Server) openArchives(node config.Node) error {
 	s.switches = openSwitches(s, node.Data)
 	s.openPeople(node.Data)
 	s.proofs = &proofs{s: s, wrong: map[string]bool{}}
-	return nil
+	return s.openDrawings(node.Data)
 }
 
 // pruneEvery is how often what is too old leaves the journal; the history does that by itself.
@@ -376,7 +377,7 @@ func (s *Server) pairEvent(ev redundancy.Event) {
 
 func (s *Server) buildWeb(opts Options, node config.Node) error {
 	cfg := web.Config{
-		Node: s.nodeName, Address: node.HTTP, PairKey: s.cfg.Web.PairKey, Origins: s.origins(), Mimics: s.mimics(), Backup: s.backup, Archive: archive{s}, Configuration: s.conf, Diagnosis: s, Clients: s.clients.page, Log: s.log.With("component", "web"), Listen: opts.Listen,
+		Node: s.nodeName, Address: node.HTTP, PairKey: s.cfg.Web.PairKey, Origins: s.origins(), Mimics: os.DirFS(s.drawings.store), Backup: s.backup, Archive: archive{s}, Configuration: s.conf, Diagnosis: s, Clients: s.clients.page, Log: s.log.With("component", "web"), Listen: opts.Listen,
 	}
 	if ui.Built() {
 		cfg.UI = ui.Files()
@@ -436,6 +437,7 @@ func (s *Server) start(opts Options, node config.Node) error {
 	s.spawn("health", s.watchHealth)
 	s.spawn("records of switches", s.switches.run)
 	s.spawn("users", s.people.run(opts.Notice))
+	s.spawn("drawings", s.drawings.run)
 	s.spawn("heads of the journals", s.proofs.run)
 	s.spawn("web certificate", s.watchWebKeys)
 	s.keepLink(opts.Dial)
