@@ -69,6 +69,8 @@ type Plant struct {
 	Live *live.Table
 	// Pages are the tags shown on named pages, for subscriptions by page.
 	Pages map[string][]string
+	// Texts are the descriptions and messages in other languages: language -> text -> text in the language.
+	Texts map[string]map[string]string
 }
 
 // Actor is who asks: it goes into the journal with everything they do.

@@ -30,7 +30,7 @@ type File struct {
 	Data []byte `json:"data"`
 }
 
-// Bundle is a configuration as text: plant.yaml first, then the tag files it names, in order of name. What differs between
+// Bundle is a configuration as text: plant.yaml first, then the tag and text files it names, in order of name. What differs between
 // machines or is secret (keys, passwords, the sources of applications) is not in it.
 type Bundle []File
 
@@ -108,7 +108,7 @@ func Read(path string) (Bundle, error) {
 	var f file
 	parse(path, src, &f)
 	dir := filepath.Dir(path)
-	for _, pattern := range f.TagFiles {
+	for _, pattern := range slices.Concat(f.TagFiles, f.TextFiles) {
 		found, _ := readDisk(dir, pattern) // what cannot be read is told when the bundle is loaded
 		for _, one := range found {
 			if one.err == nil && !slices.ContainsFunc(b[1:], func(f File) bool { return f.Name == one.Name }) {

@@ -40,6 +40,7 @@ type Config struct {
 	Tokens      []Token
 	Web         Web
 	OPCUA       OPCUA
+	Texts       Texts
 
 	byName map[string]tag.ID
 }
@@ -204,12 +205,15 @@ func readLimited(path string) ([]byte, error) {
 // digest hashes what the file says, not how: the order of map keys and comments do not count.
 func digest(f *file, c *Config) string {
 	plain := *f
-	plain.Tags, plain.TagFiles = nil, nil
+	plain.Tags, plain.TagFiles, plain.TextFiles = nil, nil, nil
 	h := sha256.New()
 	enc := json.NewEncoder(h)
 	// Encoding plain structs of strings and numbers cannot fail; a NaN was refused when it was read.
 	_ = enc.Encode(plain)
 	_ = enc.Encode(c.Tags)
+	if len(c.Texts) > 0 {
+		_ = enc.Encode(c.Texts)
+	}
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
@@ -247,6 +251,7 @@ func (b *builder) build() {
 	b.notifications()
 	b.history()
 	b.people()
+	b.texts()
 }
 
 func isName(s string) bool {

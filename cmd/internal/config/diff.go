@@ -42,7 +42,7 @@ func (d Diff) Empty() bool { return len(d.Changes) == 0 }
 
 // hot are the fields of [Config] a running node can change, and those that are only another form of them. Whatever is not
 // here needs a restart: a field that is added later is safe.
-var hot = map[string]bool{"Path": true, "Digest": true, "Devices": true, "ScanClasses": true, "Tags": true, "Alarms": true, "History": true}
+var hot = map[string]bool{"Path": true, "Digest": true, "Devices": true, "ScanClasses": true, "Tags": true, "Alarms": true, "History": true, "Texts": true}
 
 // Compare returns what differs between the configuration a node runs and another one.
 func Compare(from, to *Config) Diff {
@@ -69,6 +69,9 @@ func Compare(from, to *Config) Diff {
 	}
 	if x, y := from.History, to.History; x.Raw != y.Raw || x.Hourly != y.Hourly || x.MaxDisk != y.MaxDisk { // the archive is opened with them
 		d.Restart = append(d.Restart, "history")
+	}
+	if !reflect.DeepEqual(from.Texts, to.Texts) {
+		d.Changes = append(d.Changes, Change{Section: "texts", Kind: Changed})
 	}
 	d.Reconnects = reconnects(from, to)
 	return d

@@ -14,6 +14,7 @@ type file struct {
 	Apps        []appFile                `yaml:"apps" json:",omitempty"`
 	Tags        []tagFile                `yaml:"tags"`
 	TagFiles    []string                 `yaml:"tag_files"`
+	TextFiles   []string                 `yaml:"text_files" json:",omitempty"`
 	Alarms      alarmsFile               `yaml:"alarms"`
 	History     historyFile              `yaml:"history"`
 	Users       []userFile               `yaml:"users"`

@@ -47,7 +47,7 @@ func newGeneration(cfg *config.Config, before *generation) (*generation, error) 
 	} else {
 		g.live = live.New(len(cfg.Tags))
 	}
-	g.plant = &web.Plant{Tags: cfg.Tags, Live: g.live, Pages: pages(cfg)}
+	g.plant = &web.Plant{Tags: cfg.Tags, Live: g.live, Pages: pages(cfg), Texts: cfg.Texts}
 	for _, d := range cfg.Devices {
 		g.drivers[d.Name] = d.Driver
 	}

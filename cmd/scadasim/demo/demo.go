@@ -16,7 +16,7 @@ import (
 	"scada/web"
 )
 
-//go:embed plant.yaml sim.yaml tags apps mimics
+//go:embed plant.yaml sim.yaml tags apps mimics texts
 var files embed.FS
 
 // Ports are the loopback ports of the demo. Tests run several demos at a time and choose their own.

@@ -7,6 +7,7 @@ import { matcher } from "../src/core/filter";
 import { age, count, decimals, duration, fixed, instant, latency, rounded } from "../src/core/format";
 import { Failure, Http } from "../src/core/http";
 import { preferred, translator, word } from "../src/core/i18n";
+import { Texts } from "../src/core/texts";
 import { messages } from "../src/core/messages";
 import { known, said } from "../src/core/sentences";
 
@@ -118,4 +119,19 @@ test("every sentence of the nodes is matched by its own pattern, and both langua
 test("a hostile sentence does not hold the page up", () => {
   const t = translator("zh");
   for (const s of ["a: ".repeat(160), "x".repeat(499), "both nodes were active: ".repeat(20), "; ".repeat(250)]) assert.equal(typeof said("zh", t, s), "string");
+});
+
+test("the plant's own texts: whole, with places, unknown, and again", () => {
+  const texts = new Texts();
+  assert.equal(texts.say("Pump 2 tripped"), "Pump 2 tripped");
+  texts.load({ "Pump {n} tripped": "泵 {n} 跳闸", "Door": "门", "{a} of {b}": "{b} 中的 {a}" });
+  assert.equal(texts.say("Pump 2 tripped"), "泵 2 跳闸");
+  assert.equal(texts.say("Pump 2 tripped"), "泵 2 跳闸");
+  assert.equal(texts.say("Door"), "门");
+  assert.equal(texts.say("3 of 4"), "4 中的 3");
+  assert.equal(texts.say("Pump two big tripped"), "Pump two big tripped");
+  assert.equal(texts.say(undefined), "");
+  assert.equal(texts.say("x".repeat(100_000)).length, 100_000);
+  texts.load({});
+  assert.equal(texts.say("Door"), "Door");
 });

@@ -6,6 +6,7 @@ import { Failure, Http } from "./http";
 import { instant } from "./format";
 import { Link, type Action } from "./link";
 import { Store } from "./store";
+import { Texts } from "./texts";
 import type { AlarmResult, Device, JournalEntry, NodeInfo, Pair, Provider, Session, SignedOut, Tag, WriteResult } from "./types";
 import { subprotocol, type Incoming, type Outgoing, type Welcome } from "./wire";
 import { Writes, type WriteOutcome } from "./writes";
@@ -28,6 +29,7 @@ export class Client {
   readonly store = new Store();
   readonly alarms = new AlarmBook();
   readonly writes = new Writes();
+  readonly texts = new Texts();
   session: Session | null | undefined;
   /** out tells that the session has ended without the user asking for it: the page stays until somebody signs in again. */
   out = false;
@@ -405,12 +407,27 @@ export class Client {
       } while (next !== "");
       this.store.define(all);
       this.plant = plant;
+      await this.loadTexts();
       this.tell("tags");
     } catch (e) {
       console.warn("tags", e); // asked again at the next welcome
     } finally {
       this.loadingTags = false;
     }
+  }
+
+  /** loadTexts gets the plant's own texts in the language of the page. */
+  async loadTexts(): Promise<void> {
+    if (!this.link.live) return; // they come with the tags
+    const lang = document.documentElement.lang.slice(0, 2);
+    try {
+      const { texts } = await this.call<{ texts: Record<string, string> }>("GET", `/texts?lang=${lang}`);
+      if (lang !== document.documentElement.lang.slice(0, 2)) return;
+      this.texts.load(texts);
+    } catch (e) {
+      console.warn("texts", e); // as the plant file has them
+    }
+    for (const topic of ["tags", "alarms", "journal"] as const) this.tell(topic);
   }
 
   private async loadInfo(): Promise<void> {

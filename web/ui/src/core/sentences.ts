@@ -5,6 +5,7 @@
 // {why} is a sentence of its own, {kind} a kind of switch, {role} and {other} are roles; every other place is a name or number.
 
 import { isKey, type Lang, type Translate, word } from "./i18n";
+import { pattern, type Pattern } from "./patterns";
 
 const sentences: readonly (readonly [en: string, zh: string])[] = [
   // Whether the loss of a node would be survived.
@@ -56,6 +57,7 @@ const sentences: readonly (readonly [en: string, zh: string])[] = [
   ["the peer is dead", "对端已停止运行"],
   ["this node is cut off", "本节点被隔离"],
   ["no answer", "无应答"],
+  ["no answer within {span}", "{span} 内无应答"],
   ["no answer from {node}", "{node} 无应答"],
   ["{node} is heard to be active but does not answer: the link works one way", "可收到 {node} 的主用心跳但无应答：链路单向"],
   ["{node} is silent: policy safety waits for an operator", "{node} 无应答：安全策略要求由操作员决定"],
@@ -143,24 +145,6 @@ const sentences: readonly (readonly [en: string, zh: string])[] = [
   ["{role}: {why}", "{role}：{why}"], // last: it fits whatever has a word and a colon in front
 ];
 
-interface Pattern {
-  match: RegExp;
-  places: string[];
-  zh: string;
-}
-
-const escaped = (s: string): string => s.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-
-// A name has no blank in it, or "every path refuses" would pass for a node; a reason has.
-const shape = (place: string): string => (place === "why" || place === "rest" ? "(.+)" : place.startsWith("span") || place === "time" ? "([^:;]+?)" : "(\\S+?)");
-
-function pattern([en, zh]: readonly [string, string]): Pattern {
-  const places = [...en.matchAll(/\{(\w+)\}/g)].map((m) => m[1]!);
-  const parts = en.split(/\{\w+\}/).map(escaped);
-  const source = parts.map((p, i) => p + (i < places.length ? shape(places[i]!) : "")).join("");
-  return { match: new RegExp(`^${source}$`), places, zh };
-}
-
 let patterns: Pattern[] | undefined;
 
 /** deepest is how far a reason within a reason within a reason is followed. */
@@ -174,7 +158,7 @@ export function said(lang: Lang, t: Translate, text: string | undefined, depth =
     const found = p.match.exec(text);
     if (!found) continue;
     const values = Object.fromEntries(p.places.map((name, i) => [name, place(lang, t, name, found[i + 1]!, depth)]));
-    return p.zh.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? "");
+    return p.to.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? "");
   }
   return several(lang, t, text, depth);
 }

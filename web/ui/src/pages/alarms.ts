@@ -11,7 +11,7 @@ import { ask } from "../parts/ask";
 import { alarmText, numberText, priority } from "../parts/bits";
 import { client, every, Part, settings } from "../parts/context";
 import { here } from "../parts/routes";
-import { failureText } from "../parts/say";
+import { failureText, local } from "../parts/say";
 
 type Show = "open" | "unacked" | "overlaid" | "all";
 
@@ -71,7 +71,7 @@ export class Alarms extends Part {
       if (this.show === "open" && isOverlaid(a)) return false;
       if (this.show === "unacked" && !isUnacked(a)) return false;
       if (this.show === "overlaid" && !isOverlaid(a)) return false;
-      return match(a.tag, a.message ?? "", a.level ?? "", a.id, a.area);
+      return match(a.tag, a.message ?? "", local(a.message), a.level ?? "", a.id, a.area);
     });
   }
 

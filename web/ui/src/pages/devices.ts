@@ -6,6 +6,7 @@ import { word } from "../core/i18n";
 import type { Device } from "../core/types";
 import { client, every, Part, settings } from "../parts/context";
 import { deviceSheet } from "../parts/devicesheet";
+import { say } from "../parts/say";
 
 const abnormal = new Set(["connecting", "disconnected"]);
 
@@ -49,7 +50,7 @@ export class Devices extends Part {
       <td class="num">${count(d.timeouts)}</td>
       <td class="num wide-col">${count(d.overruns)}</td>
       <td class="num wide-col">${count(d.reconnects)}</td>
-      <td class="message">${d.last_error ? html`${d.last_error} <span class="quiet code">${Number.isFinite(errorAt) ? stamp(errorAt) : ""}</span>` : nothing}</td>
+      <td class="message">${d.last_error ? html`${say(d.last_error)} <span class="quiet code">${Number.isFinite(errorAt) ? stamp(errorAt) : ""}</span>` : nothing}</td>
     </tr>`;
   }
 }

@@ -10,7 +10,7 @@ import { faceplate } from "../parts/faceplate";
 import { keyFigures } from "../parts/figures";
 import { duty, epochOf, sorted } from "../parts/pair";
 import { link } from "../parts/routes";
-import { say } from "../parts/say";
+import { local, say } from "../parts/say";
 
 /** healthyStates are the device states that need no attention on the node that says them. */
 const healthyStates = new Set(["connected", "standby", "probing"]);
@@ -138,7 +138,7 @@ export class Overview extends Part {
     const def = client.store.defs[i];
     const name = client.store.names[i]!;
     return html`<button type="button" class="figure" @click=${() => faceplate(name)}>
-      <span class="what">${def?.description || name}</span>
+      <span class="what">${local(def?.description) || name}</span>
       <span class="reading">${value(i)}</span>
       ${gauge(i)}
       <span class="code quiet">${name}</span>

@@ -9,6 +9,7 @@ import { ageMs, doubt, download, valueText } from "../parts/bits";
 import { client, every, Part, settings } from "../parts/context";
 import { faceplate } from "../parts/faceplate";
 import { here } from "../parts/routes";
+import { local } from "../parts/say";
 
 const rowHeight = 30;
 const spare = 8; // rows drawn beyond both edges
@@ -75,7 +76,7 @@ export class Tags extends Part {
       <td class="cut q-${client.stale ? "uncertain" : store.grade(i)}" title=${store.quality(i)}>${client.stale ? t("quality.unknown") : word(t, "quality", store.quality(i))}</td>
       <td class="num agetext ${d === "" ? "" : "old"}">${age(ageMs(i))}</td>
       <td class="cut">${def?.device}</td>
-      <td class="cut quiet wide-col" title=${def?.description ?? ""}>${def?.description}</td>
+      <td class="cut quiet wide-col" title=${local(def?.description)}>${local(def?.description)}</td>
     </tr>`;
   }
 
@@ -86,7 +87,7 @@ export class Tags extends Part {
     this.rows = [];
     for (let i = 0; i < store.size; i++) {
       const def = store.defs[i];
-      if (!def || !match(def.name, def.description ?? "", def.device, def.unit ?? "")) continue;
+      if (!def || !match(def.name, def.description ?? "", local(def.description), def.device, def.unit ?? "")) continue;
       if (this.device !== "" && def.device !== this.device) continue;
       if (this.show === "doubt" && doubt(i) === "") continue;
       if (this.show === "writable" && !def.writable) continue;
@@ -135,7 +136,7 @@ export class Tags extends Part {
     const store = client.store;
     const head = ["tag", "value", "unit", "quality", "time", "device", "description"];
     const body = this.rows.map((i) => [
-      store.names[i]!, store.textOf(i) ?? store.values[i] ?? "", store.unit(i), store.quality(i), stamp(store.times[i] ?? NaN), store.defs[i]?.device ?? "", store.defs[i]?.description ?? "",
+      store.names[i]!, store.textOf(i) ?? store.values[i] ?? "", store.unit(i), store.quality(i), stamp(store.times[i] ?? NaN), store.defs[i]?.device ?? "", local(store.defs[i]?.description),
     ]);
     download("tags.csv", "text/csv", csv([head, ...body]));
   };

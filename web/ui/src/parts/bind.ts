@@ -4,6 +4,7 @@ import { isOverlaid, isUnacked } from "../core/alarms";
 import type { Alarm } from "../core/types";
 import { doubt, valueText } from "./bits";
 import { client } from "./context";
+import { local } from "./say";
 
 interface Bound {
   element: SVGElement;
@@ -28,7 +29,7 @@ export class Binding {
       const index = client.store.find(element.dataset["tag"] ?? "");
       this.bound.push({ element, index, show: element.dataset["show"] ?? "text", height: Number(element.dataset["height"] ?? 0), ...bar(element) });
       const def = client.store.defs[index];
-      element.setAttribute("aria-label", def ? `${def.name} ${def.description ?? ""}` : (element.dataset["tag"] ?? ""));
+      element.setAttribute("aria-label", def ? `${def.name} ${local(def.description)}` : (element.dataset["tag"] ?? ""));
     }
     for (const element of root.querySelectorAll<SVGElement>("[data-alarms]")) this.marks.push({ element, prefix: element.dataset["alarms"] ?? "" });
   }

@@ -5,6 +5,7 @@ import { age, decimals, fixed } from "../core/format";
 import { word } from "../core/i18n";
 import type { Alarm } from "../core/types";
 import { client, settings } from "./context";
+import { local } from "./say";
 
 const shapes = [
   svg``,
@@ -37,7 +38,7 @@ export function numberText(i: number, value: number): string {
   const def = client.store.defs[i];
   if (Number.isNaN(value)) return "—";
   const state = def?.states?.[value];
-  if (state !== undefined) return word(settings.t, "state", state);
+  if (state !== undefined) return stateText(state);
   if (def?.type === "bool") return settings.t(value !== 0 ? "value.on" : "value.off");
   if (def !== undefined && /^u?int/.test(def.type)) return fixed(value, 0);
   return fixed(value, decimals(def?.low, def?.high));
@@ -81,10 +82,16 @@ export function gauge(i: number): TemplateResult | typeof nothing {
 /** limits are the levels that say which limit was passed; the others say no more than that the alarm is active. */
 const limits = new Set(["HiHi", "Hi", "Lo", "LoLo", "RocHi", "RocLo"]);
 
+// stateText is the name of a state: a common word, or one of the plant's own.
+function stateText(state: string): string {
+  const text = word(settings.t, "state", state);
+  return text === state ? local(state) : text;
+}
+
 /** alarmText is what an alarm says: its message and the limit passed. */
 export function alarmText(a: Alarm): string {
   const level = a.level !== undefined && limits.has(a.level) ? word(settings.t, "level", a.level) : "";
-  return [a.message || (level === "" ? a.type : ""), level].filter((s) => s !== "").join(" · ");
+  return [local(a.message) || (level === "" ? a.type : ""), level].filter((s) => s !== "").join(" · ");
 }
 
 /** download hands a text to the user as a file. */

@@ -30,6 +30,7 @@ export class Settings extends EventTarget {
     this.t = translator(lang);
     localStorage.setItem(langKey, lang);
     this.show();
+    this.dispatchEvent(new Event("lang"));
   }
 
   setTheme(theme: Theme): void {
@@ -47,6 +48,7 @@ export class Settings extends EventTarget {
 
 export const settings = new Settings();
 export const client = new Client();
+settings.addEventListener("lang", () => void client.loadTexts());
 
 /** Part is an element of the page: drawn into the document itself, so that one style sheet serves all, and again when a topic
  * it names, the language or the colours change. */

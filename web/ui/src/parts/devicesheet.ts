@@ -7,6 +7,7 @@ import type { Device } from "../core/types";
 import { doubt } from "./bits";
 import { client, every, settings } from "./context";
 import { link } from "./routes";
+import { say } from "./say";
 import { Sheet, show } from "./sheet";
 
 class DeviceSheet extends Sheet {
@@ -40,7 +41,7 @@ class DeviceSheet extends Sheet {
         <dt>${t("device.timeouts")}</dt><dd>${count(d.timeouts)}</dd>
         <dt>${t("device.overruns")}</dt><dd>${count(d.overruns)}</dd>
         <dt>${t("device.reconnects")}</dt><dd>${count(d.reconnects)}</dd>
-        ${d.last_error ? html`<dt>${t("device.lastError")}</dt><dd>${d.last_error} <span class="quiet code">${stamp(instant(d.last_error_at))}</span></dd>` : nothing}
+        ${d.last_error ? html`<dt>${t("device.lastError")}</dt><dd>${say(d.last_error)} <span class="quiet code">${stamp(instant(d.last_error_at))}</span></dd>` : nothing}
         ${d.detail ? html`<dt>${t("device.detail")}</dt><dd>${d.detail}</dd>` : nothing}
       </dl>
       <div class="row"><a class="btn" href=${link("tags", { device: d.name })} @click=${this.dismiss}>${t("device.itsTags")}</a><a class="btn" href=${link("journal", { source: d.name })} @click=${this.dismiss}>${t("alarm.history")}</a></div>`;

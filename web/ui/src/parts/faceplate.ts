@@ -9,7 +9,7 @@ import type { WriteOutcome } from "../core/writes";
 import { ageMs, gauge, numberText, value, valueText } from "./bits";
 import { client, every, settings } from "./context";
 import { link } from "./routes";
-import { say } from "./say";
+import { local, say } from "./say";
 import { Sheet, show } from "./sheet";
 
 type Step = { is: "edit" } | { is: "confirm"; value: number | boolean | string } | { is: "running" } | { is: "over"; outcome: WriteOutcome };
@@ -35,7 +35,7 @@ class Faceplate extends Sheet {
     const i = client.store.find(this.name);
     const def = client.store.defs[i];
     const q = i < 0 ? "Bad_NoData" : client.store.quality(i);
-    return html`${def?.description ? html`<div class="quiet">${def.description}</div>` : nothing}
+    return html`${def?.description ? html`<div class="quiet">${local(def.description)}</div>` : nothing}
       <div class="big" aria-live="off">${value(i, false)}</div>
       ${gauge(i)}
       <dl class="facts">

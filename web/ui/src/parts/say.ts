@@ -3,10 +3,17 @@
 import { Failure } from "../core/http";
 import { word } from "../core/i18n";
 import { said } from "../core/sentences";
-import { settings } from "./context";
+import { client, settings } from "./context";
 
-/** say translates a sentence of a node, such as a reason; times in it lose the digits nobody reads. */
+/** local is a text of the plant file, such as a description, in the reader's language. */
+export function local(text: string | undefined): string {
+  return client.texts.say(text);
+}
+
+/** say translates a sentence of a node, such as a reason, or of the plant file; times in it lose the digits nobody reads. */
 export function say(text: string | undefined): string {
+  const own = local(text);
+  if (own !== (text ?? "")) return own;
   return said(settings.lang, settings.t, text?.replace(/\b\d+\.\d{3,}(?=m?s\b)/g, (n) => String(Number(Number(n).toPrecision(3)))));
 }
 
