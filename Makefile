@@ -115,7 +115,11 @@ cmd/internal/e2e/oidcprovider/node_modules/.stamp: cmd/internal/e2e/oidcprovider
 	cd cmd/internal/e2e/oidcprovider && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
-e2e: build apt cmd/internal/e2e/oidcprovider/node_modules/.stamp cmd/internal/e2e/nodeopcua/node_modules/.stamp cmd/internal/e2e/opcua/server/node_modules/.stamp
+cmd/internal/e2e/parquet/node_modules/.stamp: cmd/internal/e2e/parquet/package-lock.json | need
+	cd cmd/internal/e2e/parquet && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+e2e: build apt cmd/internal/e2e/oidcprovider/node_modules/.stamp cmd/internal/e2e/nodeopcua/node_modules/.stamp cmd/internal/e2e/parquet/node_modules/.stamp cmd/internal/e2e/opcua/server/node_modules/.stamp
 	go test -count=1 -p 1 -timeout 20m -tags e2e ./cmd/internal/e2e/... -v # one package after the other: their times matter
 
 # The end-to-end tests that mostly wait: link certificates renewed, a field network lost, a virtual address left behind; the package in a
@@ -180,5 +184,5 @@ test: check unit sim
 	$(MAKE) e2e
 
 clean:
-	rm -rf bin run .tools web/ui/node_modules cmd/internal/e2e/nodeopcua/node_modules acquisition/modbus/testdata/peers/node_modules cmd/internal/e2e/opcua/server/node_modules
+	rm -rf bin run .tools web/ui/node_modules cmd/internal/e2e/nodeopcua/node_modules cmd/internal/e2e/parquet/node_modules acquisition/modbus/testdata/peers/node_modules cmd/internal/e2e/opcua/server/node_modules
 	find web/ui/dist -mindepth 1 ! -name .gitkeep -delete

@@ -34,9 +34,10 @@ type Server struct {
 	logins     *limiter   // by address
 	writes     *limiter   // by user
 	nonces     *nonces
-	backup     sync.Mutex // held while one is being taken
-	verify     sync.Mutex // held while the history is read
-	looking    sync.Mutex // held while the node looks at its machine
+	backup     sync.Mutex    // held while one is being taken
+	verify     sync.Mutex    // held while the history is read
+	exports    chan struct{} // holds a token for each export of samples
+	looking    sync.Mutex    // held while the node looks at its machine
 
 	registry *prometheus.Registry
 	metrics  *metrics
@@ -71,6 +72,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 		cfg: cfg, backend: backend, log: cfg.Log, sessions: newSessions(), gate: newGate(), lockout: newLockout(), siege: newSiege(),
 		logins: newLimiter(loginsPerMinute/60.0, loginBurst), writes: newLimiter(writesPerSecond, writeBurst),
 		nonces: newNonces(), registry: prometheus.NewRegistry(), atProvider: make(chan struct{}, maxAtProvider),
+		exports: make(chan struct{}, maxExports),
 	}
 	var err error
 	if s.federation, err = newFederation(cfg); err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"scada/web/api"
+	"scada/web/parquet"
 )
 
 // Bounds of an import.
@@ -28,9 +29,9 @@ const (
 
 func (a *app) historyImport() *cobra.Command {
 	var check bool
-	cmd := &cobra.Command{Use: "import FILE", Short: "Samples from a CSV or JSON lines file into the history of both nodes", Args: cobra.ExactArgs(1),
-		Long: "Samples from a file into the history of both nodes.\n\nThe file is CSV with a header line that has the columns tag, time and value, in any order, and perhaps quality; or JSON\n" +
-			"lines as history export -o json writes them. Times are RFC 3339. The whole file is checked first: with one wrong row nothing is imported. What is in the\n" +
+	cmd := &cobra.Command{Use: "import FILE", Short: "Samples from a CSV, JSON lines or Parquet file into the history of both nodes", Args: cobra.ExactArgs(1),
+		Long: "Samples from a file into the history of both nodes.\n\nThe file is CSV with a header line that has the columns tag, time and value, in any order, and perhaps quality; JSON\n" +
+			"lines as history export -o json writes them, with times as of RFC 3339; or Parquet with the same columns, the times in UTC. The whole file is checked first: with one wrong row nothing is imported. What is in the\n" +
 			"history already is not added again, so an import that was interrupted is repeated.",
 	}
 	cmd.Flags().BoolVar(&check, "check", false, "only look whether the file could be imported")
@@ -57,9 +58,6 @@ func (a *app) importFile(ctx context.Context, c *api.Client, file string, check 
 	if check {
 		return a.printImport(sum)
 	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("import: %s is read twice: %w", file, err)
-	}
 	done, err := a.importPass(ctx, c, f, false)
 	if err != nil {
 		return fmt.Errorf("after %d of %d samples; repeat it to complete it: %w", done.Samples, sum.Samples, err)
@@ -74,8 +72,8 @@ func (a *app) printImport(sum api.ImportResult) error {
 }
 
 // importPass sends the whole file, a piece at a time.
-func (a *app) importPass(ctx context.Context, c *api.Client, f io.Reader, check bool) (sum api.ImportResult, err error) {
-	read, err := rowReader(f)
+func (a *app) importPass(ctx context.Context, c *api.Client, f *os.File, check bool) (sum api.ImportResult, err error) {
+	read, err := fileReader(f)
 	if err != nil {
 		return sum, fmt.Errorf("import: %w", err)
 	}
@@ -107,6 +105,10 @@ func (a *app) importPass(ctx context.Context, c *api.Client, f io.Reader, check 
 		if errors.Is(err, io.EOF) {
 			break
 		}
+		if err != nil && line == 0 {
+			rowsWrong = append(rowsWrong, fmt.Sprintf("the rest of the file: %s", err))
+			break
+		}
 		if err != nil {
 			rowsWrong = append(rowsWrong, fmt.Sprintf("row %d: %s", line, err))
 			continue
@@ -132,10 +134,31 @@ func (a *app) importPass(ctx context.Context, c *api.Client, f io.Reader, check 
 	return sum, nil
 }
 
-// readRow returns the next row of a file with its number, counted from 1 with the header line; io.EOF at the end.
+// readRow returns the next row of a file with its number, counted from 1 with the header line if there is one; io.EOF at the
+// end. What has number 0 is wrong with the file and not with a row.
 type readRow func() (row api.TagChange, line int, err error)
 
-// rowReader finds out what kind of file it is: a line of JSON begins with a brace.
+// fileReader reads a file from its beginning, whatever kind it is.
+func fileReader(f *os.File) (readRow, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("the file is read twice: %w", err)
+	}
+	magic := make([]byte, len(parquet.Magic))
+	if n, _ := f.ReadAt(magic, 0); string(magic[:n]) == parquet.Magic {
+		info, err := f.Stat()
+		if err != nil {
+			return nil, err
+		}
+		r, err := parquet.Open(f, info.Size())
+		if err != nil {
+			return nil, err
+		}
+		return r.Next, nil
+	}
+	return rowReader(f)
+}
+
+// rowReader finds out what kind of file of text it is: a line of JSON begins with a brace.
 func rowReader(f io.Reader) (readRow, error) {
 	in := bufio.NewReaderSize(f, maxLine)
 	first, err := in.Peek(1)

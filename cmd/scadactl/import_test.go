@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	pq "github.com/parquet-go/parquet-go"
+
 	"scada/web"
 	"scada/web/api"
 )
@@ -97,13 +99,13 @@ func fileOf(t *testing.T, text string) string {
 func TestImportReadsWhatExportWrites(t *testing.T) {
 	s := &shelf{}
 	up := archiveServer(t, s)
-	for i, format := range []string{"csv", "json"} {
+	for i, format := range []string{"csv", "json", "parquet"} {
 		file := filepath.Join(t.TempDir(), "out")
-		if code, out := ctl(t, up, "history", "export", "line1/flow", "line1/text", "-f", file, "-o", format); code != 0 {
+		if code, out := ctl(t, up, "history", "export", "line1/flow", "line1/text", "-f", file, "--format", format); code != 0 {
 			t.Fatal(code, out)
 		}
 		code, out := ctl(t, up, "history", "import", file, "-o", "csv")
-		if want := []string{"samples,added\n6,6\n", "samples,added\n6,0\n"}[i]; code != 0 || out != want {
+		if want := []string{"samples,added\n6,6\n", "samples,added\n6,0\n", "samples,added\n6,0\n"}[i]; code != 0 || out != want {
 			t.Errorf("%s: %d %q, want %q", format, code, out, want)
 		}
 	}
@@ -154,10 +156,49 @@ func TestImportNamesWrongRows(t *testing.T) {
 			t.Errorf("%.60q: %d %q, want %q in it", x.text, code, out, x.want)
 		}
 	}
+	for what, x := range map[string]struct{ text, want string }{
+		"row 2 has no time": {parquetOf(t, false), "row 2: it has no time"},
+		"a cut file":        {parquetOf(t, true)[:200], "not a Parquet file"},
+		"a damaged page":    {damaged(parquetOf(t, true)), "the rest of the file"},
+		"a wrong value":     {parquetOf(t, true), "row 3: bad luck"},
+	} {
+		code, out := ctl(t, up, "history", "import", fileOf(t, x.text))
+		if code != exitFailed || !strings.Contains(out, x.want) || !strings.Contains(out, "import") || len(s.kept) != 0 {
+			t.Errorf("Parquet, %s: %d %q, want %q in it", what, code, out, x.want)
+		}
+	}
 	if code, _ := ctl(t, up, "history", "import", filepath.Join(t.TempDir(), "none")); code != exitFailed {
 		t.Errorf("a file that is not there: %d", code)
 	}
 }
+
+// parquetOf is a file of three rows, as another program writes it; the last has a value the shelf does not like, and the
+// second perhaps no time.
+func parquetOf(t *testing.T, timed bool) string {
+	t.Helper()
+	type row struct {
+		Tag   string  `parquet:"tag"`
+		Time  *int64  `parquet:"time,timestamp(microsecond),optional"`
+		Value float64 `parquet:"value"`
+	}
+	at := noon.UnixMicro()
+	rows := []row{{"x", &at, 1}, {"x", nil, 2}, {"x", &at, 13}}
+	if timed {
+		rows[1].Time = &at
+	}
+	var b bytes.Buffer
+	w := pq.NewGenericWriter[row](&b)
+	if _, err := w.Write(rows); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// damaged spoils the header of the first page of a file.
+func damaged(file string) string { return file[:4] + "\xff\xff\xff\xff\xff\xff" + file[10:] }
 
 func FuzzRows(f *testing.F) {
 	f.Add([]byte("tag,time,value\nx,2026-11-22T12:00:00Z,1\n"))

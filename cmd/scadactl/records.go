@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -134,80 +132,6 @@ func (a *app) into(file string, write func(io.Writer) error) error {
 		return fmt.Errorf("export: %w", err)
 	}
 	return errors.Join(write(f), f.Close())
-}
-
-func (a *app) historyExport() *cobra.Command {
-	var from, to, file string
-	cmd := &cobra.Command{Use: "export TAG…", Short: "All raw samples of an interval as CSV, or JSON lines with -o json", Args: cobra.MinimumNArgs(1), ValidArgsFunction: a.completeTag}
-	cmd.Flags().StringVar(&from, "from", "-24h", "start")
-	cmd.Flags().StringVar(&to, "to", "now", "end")
-	cmd.Flags().StringVarP(&file, "file", "f", "", "write here instead of to standard output")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		a.patient()
-		return a.ask(func(ctx context.Context, c *api.Client, _ *cobra.Command, args []string) error {
-			return a.into(file, func(out io.Writer) error { return a.export(ctx, c, args, from, to, out) })
-		})(cmd, args)
-	}
-	return cmd
-}
-
-const exportPage = 20_000 // samples of a tag at a time
-
-// export writes one tag after the other, page by page.
-func (a *app) export(ctx context.Context, c *api.Client, tags []string, from, to string, out io.Writer) error {
-	q := api.HistoryQuery{Limit: exportPage}
-	var err error
-	if q.From, q.To, err = parseSpan(from, to); err != nil {
-		return err
-	}
-	w := csv.NewWriter(out)
-	lines := json.NewEncoder(out)
-	if a.format != "json" {
-		if err := w.Write(historyHeader); err != nil {
-			return err
-		}
-	}
-	rows := 0
-	for i, name := range tags {
-		q.Tags, q.Cursor = []string{name}, ""
-		for {
-			h, err := c.History(ctx, q)
-			if err != nil {
-				return fmt.Errorf("export of %s after %d samples: %w", name, rows, err)
-			}
-			n, err := a.exportPage(h, w, lines)
-			if err != nil {
-				return fmt.Errorf("export: %w", err)
-			}
-			rows += n
-			a.progress("%d of %d tags, %d samples", i+1, len(tags), rows)
-			if q.Cursor = h.Next; q.Cursor == "" {
-				break
-			}
-		}
-	}
-	a.progressEnd()
-	return nil
-}
-
-func (a *app) exportPage(h api.History, w *csv.Writer, lines *json.Encoder) (int, error) {
-	n := 0
-	for _, s := range h.Series {
-		n += len(s.Samples)
-		for _, p := range s.Samples {
-			var err error
-			if a.format == "json" {
-				err = lines.Encode(api.TagChange{Name: s.Tag, Unit: s.Unit, Sample: p})
-			} else {
-				err = w.Write([]string{s.Tag, when(p.Time), text(p.Value), p.Quality})
-			}
-			if err != nil {
-				return n, err
-			}
-		}
-	}
-	w.Flush()
-	return n, w.Error()
 }
 
 // progress shows how far long work has come, on a terminal only.

@@ -45,13 +45,14 @@ var allowed = map[string][]string{
 	"web/svg":               {},
 	"web/people":            {},
 	"web/oidc":              {},
-	"web":                   {"web/api", "web/ui", "web/svg", "web/oidc", "acquisition/tag", "acquisition/live"},
+	"web/parquet":           {"web/api"},
+	"web":                   {"web/api", "web/ui", "web/svg", "web/oidc", "web/parquet", "acquisition/tag", "acquisition/live"},
 	"web/uaserver":          {"acquisition/tag", "acquisition/live", "alarms"},
 	"simulators/process":    {"acquisition/tag"},
 	"simulators/memnet":     {},
 	"simulators/plc":        {"acquisition/tag", "simulators/process"},
 	"simulators/ua":         {"acquisition/tag", "simulators/process", "acquisition/live", "web/uaserver"}, // the simulated device speaks through our own server
-	"cmd/scadactl":          {"web/api", "cmd/internal/config"},                                            // a file is checked where it is edited
+	"cmd/scadactl":          {"web/api", "web/parquet", "cmd/internal/config"},                             // files are written, read and checked where they are
 
 	"redundancy/witness":       {"redundancy/role", "redundancy/witness/lease"}, // implements redundancy.Witness
 	"redundancy/witness/lease": {},

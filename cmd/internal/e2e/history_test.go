@@ -29,7 +29,7 @@ func (r *rig) scadactl(first string, args ...string) (int, string) {
 }
 
 // TestHistoryIsImportedVerifiedAndRepaired imports a file through the standby, takes a day file from it while it is down, and
-// has the nodes find and repair that.
+// has the nodes find and repair that. Before, an independent reader reads the export as a Parquet file.
 func TestHistoryIsImportedVerifiedAndRepaired(t *testing.T) {
 	r := newRig(t, nil)
 	r.start()
@@ -38,7 +38,11 @@ func TestHistoryIsImportedVerifiedAndRepaired(t *testing.T) {
 	var file bytes.Buffer
 	file.WriteString("tag,time,value,quality\n")
 	for i := range samples {
-		fmt.Fprintf(&file, "%s,%s,%d.5,Good\n", tagName, from.Add(time.Duration(i)*time.Second).Format(time.RFC3339), i)
+		value, quality := fmt.Sprint(i, ".5"), "Good"
+		if i%100 == 99 {
+			value, quality = "", "Bad_SensorFailure"
+		}
+		fmt.Fprintf(&file, "%s,%s,%s,%s\n", tagName, from.Add(time.Duration(i)*time.Second).Format(time.RFC3339), value, quality)
 	}
 	path := filepath.Join(r.dir, "flow.csv")
 	write := func(b []byte) {
@@ -61,6 +65,7 @@ func TestHistoryIsImportedVerifiedAndRepaired(t *testing.T) {
 		}
 		return nil
 	})
+	r.checkParquet(tagName, "m3/h", from, from.Add(2*time.Hour))
 
 	r.signal("b", syscall.SIGKILL)
 	files, err := filepath.Glob(filepath.Join(r.dir, "data", "b", "history", "p", from.Format("20060102")+".l*.db"))
