@@ -12,14 +12,14 @@ import (
 // headWindow is a window in memory: the samples not yet in a day file.
 type headWindow struct {
 	number  int64
-	parts   map[*series]*block.Columns
+	parts   map[*series]*block.Buffer
 	segment uint64 // the oldest journal segment with samples of it
 	samples int64
 	bytes   int64
 	pos     uint64 // set when frozen: everything of the window up to this position is in it
 }
 
-// sampleBytes is about what a sample costs in memory.
+// sampleBytes is about what a sample costs in memory at most; most take a tenth of it.
 const sampleBytes = 20
 
 // clockStep is how far the clock must go back to be called a step.
@@ -78,7 +78,7 @@ func (s *Store) add(now int64, u *tag.Update) {
 		s.stats.Refused++
 		return
 	}
-	c := s.columns(r, windowOf(x.Time))
+	c := s.buffer(r, windowOf(x.Time))
 	if c.Full(len(x.Value.Text())) {
 		s.stats.Refused++
 		return
@@ -96,17 +96,17 @@ func (s *Store) add(now int64, u *tag.Update) {
 }
 
 // keep puts a sample into the head; false means it was there.
-func (s *Store) keep(r *series, c *block.Columns, x tag.Sample) bool {
+func (s *Store) keep(r *series, c *block.Buffer, x tag.Sample) bool {
 	if !c.Append(x) {
 		return false
 	}
-	h := s.heads[r.window]
+	h := r.head
 	size := int64(sampleBytes + len(x.Value.Text()))
 	h.samples++
 	h.bytes += size
 	s.headBytes += size
 	s.headSamples++
-	if !r.some || x.Time >= r.last.Time {
+	if r.mode == tag.HistoryChange && (!r.some || x.Time >= r.last.Time) {
 		r.last, r.some = x, true
 	}
 	if r.area != nil && x.Time > r.area.last {
@@ -123,25 +123,22 @@ func (s *Store) acceptable(now int64, x tag.Sample) bool {
 	return s.o.Retention <= 0 || x.Time >= now-int64(s.o.Retention)
 }
 
-// columns returns the head's columns of a tag in a window.
-func (s *Store) columns(r *series, w int64) *block.Columns {
-	if r.open != nil && r.window == w {
+// buffer returns what collects the samples of a tag in a window.
+func (s *Store) buffer(r *series, w int64) *block.Buffer {
+	if r.open != nil && r.head.number == w {
 		return r.open
 	}
 	h := s.heads[w]
 	if h == nil {
-		h = &headWindow{number: w, parts: map[*series]*block.Columns{}, segment: s.segment}
+		h = &headWindow{number: w, parts: map[*series]*block.Buffer{}, segment: s.segment}
 		s.heads[w] = h
 	}
 	c := h.parts[r]
 	if c == nil {
-		c = &block.Columns{}
-		if r.open != nil {
-			c.Grow(r.open.Len()) // as many as in the window before
-		}
+		c = &block.Buffer{Scale: r.scaling.Load()}
 		h.parts[r] = c
 	}
-	r.open, r.window = c, w
+	r.open, r.head = c, h
 	return c
 }
 

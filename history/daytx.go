@@ -19,6 +19,10 @@ type dayTx struct {
 	sealedTimes              *bbolt.Bucket
 	file                     string // the sealed file
 	seed                     func(id uint32) (seed uint64, known bool)
+
+	d   block.Decoder
+	e   block.Encoder
+	out []byte // of e
 }
 
 func (t *dayTx) putInfo(w int64, i windowInfo) error {
@@ -45,7 +49,7 @@ func (t *dayTx) flush(h *headWindow) (repeated uint64, err error) {
 	}
 	slices.SortFunc(parts, func(a, b *series) int { return int(int64(a.id) - int64(b.id)) })
 	for _, r := range parts {
-		c := h.parts[r].Ordered()
+		c := t.d.Unpack(h.parts[r]).Ordered()
 		var n int
 		if known {
 			n, err = t.merge(h.number, r, c.Samples(nil, minTime, maxTime), LayerLate, &info)
@@ -158,12 +162,13 @@ const (
 
 // put writes a block where there is none.
 func (t *dayTx) put(w int64, r *series, c *block.Columns, l Layer, info *windowInfo) error {
-	b, err := c.Encode(nil, r.scale())
+	b, err := t.e.Encode(t.out[:0], c, r.scale())
 	if err != nil {
 		return err
 	}
+	t.out = b
 	info.digest.addColumns(r.seed, c)
-	return t.blocks.Put(blockKey(w, r.id, l), b)
+	return t.blocks.Put(blockKey(w, r.id, l), bytes.Clone(b))
 }
 
 // holds reports whether there is anything of a tag in a window, readable or not.
@@ -214,7 +219,7 @@ func (t *dayTx) merge(w int64, r *series, samples []tag.Sample, l Layer, info *w
 	if len(fresh) == 0 {
 		return 0, nil
 	}
-	b, err := block.FromSamples(block.Union(mine, fresh)).Encode(nil, r.scale())
+	b, err := t.e.EncodeSamples(nil, block.Insert(mine, fresh), r.scale())
 	if err != nil {
 		return 0, err
 	}

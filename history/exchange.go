@@ -43,6 +43,9 @@ type export struct {
 	data   []byte
 	next   string // the tag it has come to
 	full   bool
+
+	e     block.Encoder
+	block []byte // of e
 }
 
 // tag appends what there is of one tag, which walk goes through.
@@ -62,9 +65,10 @@ func (x *export) tag(r *series, walk func(visit func(*window) (bool, error)) err
 				return true, nil
 			}
 			var err error
-			if b, err = block.Encode(nil, samples, r.scale()); err != nil {
+			if b, err = x.e.EncodeSamples(x.block[:0], samples, r.scale()); err != nil {
 				return false, fmt.Errorf("tag %q: %w", r.name, err)
 			}
+			x.block = b
 		}
 		x.data = appendText(x.data, r.name)
 		x.data = append(binary.AppendUvarint(x.data, uint64(len(b))), b...)
@@ -74,45 +78,39 @@ func (x *export) tag(r *series, walk func(visit func(*window) (bool, error)) err
 	return true, err
 }
 
-// eachOf calls back for every tag in order of name, inside one transaction on the window's day; walk goes through what the
-// window has of it.
+// eachOf calls back for every tag in order of name; walk goes through what the window has of it.
 func (s *Store) eachOf(ctx context.Context, w int64, call func(r *series, walk func(visit func(*window) (bool, error)) error) (more bool, err error)) error {
-	list := s.known()
-	heads := s.headsOf(list, w) // before the files, as in scan
-	f, err := s.days.acquire(dayOf(w), false)
-	if err != nil {
-		return err
-	}
 	var mem scratch
-	each := func(v dayView) error {
-		for i, r := range list {
-			if i%1000 == 0 {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
+	each := func(scan func(r *series, visit func(*window) (bool, error)) error) error {
+		for i, r := range s.known() {
+			if i%1000 == 0 && ctx.Err() != nil {
+				return ctx.Err()
 			}
-			var head map[int64][]tag.Sample
-			if len(heads) > 0 && heads[r] != nil {
-				head = map[int64][]tag.Sample{w: heads[r]}
-			}
-			more, err := call(r, func(visit func(*window) (bool, error)) error {
-				err := s.scanView(&mem, f, v, r, w, w, head, visit)
-				if errors.Is(err, errStop) {
-					return nil
-				}
-				return err
-			})
+			more, err := call(r, func(visit func(*window) (bool, error)) error { return scan(r, visit) })
 			if err != nil || !more {
 				return err
 			}
 		}
 		return nil
 	}
-	if f == nil {
-		return each(dayView{})
+	if s.headNumbers(w, w)[w] { // what is in memory has to be read before the files, tag by tag
+		return each(func(r *series, visit func(*window) (bool, error)) error {
+			return s.scanWith(ctx, &mem, r, w*windowNanos, (w+1)*windowNanos, visit)
+		})
+	}
+	f, err := s.days.acquire(dayOf(w), false)
+	if f == nil || err != nil {
+		return err
 	}
 	defer s.days.release(f)
-	return f.view(each)
+	return f.view(func(v dayView) error {
+		return each(func(r *series, visit func(*window) (bool, error)) error {
+			if err := s.scanView(&mem, f, v, r, w, w, nil, visit); !errors.Is(err, errStop) {
+				return err
+			}
+			return nil
+		})
+	})
 }
 
 // imported is what a piece brings of one tag.
@@ -178,17 +176,32 @@ func parseExport(b []byte) (w int64, tags []imported, err error) {
 	return w, tags, r.Err()
 }
 
-// Import adds the samples of exported bytes that are not in the archive yet and returns how many those were. It is
-// durable when it returns, and repeating it changes nothing.
-func (s *Store) Import(ctx context.Context, data []byte) (added int, err error) {
-	w, tags, err := parseExport(data)
-	if err != nil {
-		return 0, fmt.Errorf("importing: %w", err)
+// MaxPieces is the largest number of pieces one Import call takes.
+const MaxPieces = 32
+
+// Import adds the samples of exported bytes, which are pieces of one day, that are not in the archive yet and returns how
+// many those were. It is durable when it returns, all pieces at once, and repeating it changes nothing.
+func (s *Store) Import(ctx context.Context, pieces ...[]byte) (added int, err error) {
+	if len(pieces) > MaxPieces {
+		return 0, fmt.Errorf("importing: %d pieces, the limit is %d: %w", len(pieces), MaxPieces, ErrTooMuch)
 	}
-	if s.o.Retention > 0 && (w+1)*windowNanos < s.now()-int64(s.o.Retention) {
-		return 0, nil // it would be removed at once
+	var parts []windowPart
+	for _, data := range pieces {
+		w, tags, err := parseExport(data)
+		if err != nil {
+			return 0, fmt.Errorf("importing: %w", err)
+		}
+		if s.o.Retention > 0 && (w+1)*windowNanos < s.now()-int64(s.o.Retention) {
+			continue // it would be removed at once
+		}
+		if parts = append(parts, windowPart{w, tags}); dayOf(w) != dayOf(parts[0].window) {
+			return 0, fmt.Errorf("importing: %w: pieces of two days", ErrFormat)
+		}
 	}
-	if added, err = s.importDay(ctx, dayOf(w), []windowPart{{w, tags}}, LayerBackfill); err != nil {
+	if len(parts) == 0 {
+		return 0, nil
+	}
+	if added, err = s.importDay(ctx, dayOf(parts[0].window), parts, LayerBackfill); err != nil {
 		return 0, fmt.Errorf("importing: %w", err)
 	}
 	return added, nil
@@ -282,10 +295,13 @@ func (t *dayTx) bring(w int64, r *series, x *imported, l Layer, info *windowInfo
 
 // freshIn leaves of the samples those that are not in memory, each once, and returns how many those are at most.
 func (s *Store) freshIn(w int64, tags []imported, list []*series) (some int, err error) {
-	heads := s.headsOf(list, w)
+	inMemory := s.headNumbers(w, w)[w]
 	for i, r := range list {
 		t := &tags[i]
-		head := heads[r]
+		var head []tag.Sample
+		if inMemory {
+			head = s.headOf(r, w, w)[w]
+		}
 		if t.distinct && len(head) == 0 {
 			some += int(t.digest.Samples)
 			continue

@@ -76,7 +76,7 @@ func (s *Store) freeze(early bool) []*headWindow {
 		due = append(due, h)
 		for r, c := range h.parts {
 			if r.open == c {
-				r.open = nil
+				r.open, r.head = nil, nil
 			}
 		}
 	}

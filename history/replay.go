@@ -24,7 +24,7 @@ func (s *Store) replay() error {
 	next := s.segment
 	for _, n := range list {
 		live = n
-		s.segment = live // columns() notes it as the segment new head windows need
+		s.segment = live // buffer notes it as the segment new head windows need
 		d := decoder{tags: map[uint32]*coder{}}
 		path := filepath.Join(s.walDir(), walName(n))
 		good, size, mended, err := readSegment(path, n, func(p []byte) error {
@@ -69,7 +69,7 @@ func (s *Store) replaySample(flushed map[int64]uint64, pos uint64, id uint32, x 
 		}
 		return
 	}
-	if c := s.columns(r, w); !c.Full(len(x.Value.Text())) && s.keep(r, c, x) {
+	if c := s.buffer(r, w); !c.Full(len(x.Value.Text())) && s.keep(r, c, x) {
 		s.stats.Replayed++
 	}
 }

@@ -159,32 +159,6 @@ func (s *Store) known() []*series {
 	return s.sorted
 }
 
-// headsOf copies what the head holds of some tags in a window.
-func (s *Store) headsOf(list []*series, w int64) map[*series][]tag.Sample {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out map[*series][]tag.Sample
-	take := func(h *headWindow) {
-		for _, r := range list {
-			if c := h.parts[r]; c != nil {
-				if out == nil {
-					out = map[*series][]tag.Sample{}
-				}
-				out[r] = c.Samples(out[r], minTime, maxTime)
-			}
-		}
-	}
-	for _, h := range s.frozen {
-		if h.number == w {
-			take(h)
-		}
-	}
-	if h := s.heads[w]; h != nil {
-		take(h)
-	}
-	return out
-}
-
 // headOf copies what the head holds of a tag in a range of windows.
 func (s *Store) headOf(r *series, first, last int64) map[int64][]tag.Sample {
 	s.mu.Lock()

@@ -363,7 +363,7 @@ func (w *sealer) share(times []byte) (number uint32, ok bool) {
 	}
 	number = uint32(len(w.shared))
 	w.shared[key] = number
-	w.times = append(w.times, pair{binary.BigEndian.AppendUint32(nil, number), times})
+	w.times = append(w.times, pair{binary.BigEndian.AppendUint32(nil, number), slices.Clone(times)})
 	return number, true
 }
 

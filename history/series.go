@@ -22,12 +22,12 @@ type series struct {
 	mode    tag.HistoryMode
 	band    float64
 
-	area   *area
-	window int64          // of open
-	open   *block.Columns // the head window samples went to last
-	last   tag.Sample     // recorded last, for HistoryChange
-	some   bool           // last is set
-	coder  coder
+	area  *area
+	head  *headWindow   // samples went to last
+	open  *block.Buffer // of it
+	last  tag.Sample    // recorded last, with HistoryChange
+	some  bool          // last is set
+	coder coder
 }
 
 // area is what is known of one area of the plant.
@@ -36,6 +36,9 @@ type area struct{ last int64 }
 // define takes over a definition of the present configuration.
 func (r *series) define(d tag.Definition) {
 	r.scope = Scope{Area: d.Area, Device: d.Device, ScanClass: d.ScanClass}
+	if d.History != tag.HistoryChange {
+		r.some = false // last does not move meanwhile
+	}
 	r.typ, r.mode, r.band = d.Type, d.History, d.Deadband
 	r.scaling.Store(&d.Scale)
 	r.stepped = !d.Type.IsFloat() || d.History == tag.HistoryChange

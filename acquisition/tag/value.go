@@ -126,6 +126,15 @@ func String(v string) Value { return Value{text: v, typ: TypeString} }
 // FromBits rebuilds a value from [Value.Type], [Value.Bits] and [Value.Text]; it is for codecs.
 func FromBits(t Type, bits uint64, text string) Value { return Value{bits: bits, text: text, typ: t} }
 
+// SetNumber is v = FromBits(t, bits, ""), and quick for many values: where there is no text, nothing is written that the
+// garbage collector watches.
+func (v *Value) SetNumber(t Type, bits uint64) {
+	v.bits, v.typ = bits, t
+	if v.text != "" {
+		v.text = ""
+	}
+}
+
 // Type returns the type of the value.
 func (v Value) Type() Type { return v.typ }
 

@@ -127,7 +127,7 @@ func TestSharedTimes(t *testing.T) {
 				return uint32(i), true
 			}
 		}
-		kept = append(kept, times)
+		kept = append(kept, slices.Clone(times))
 		return uint32(len(kept) - 1), true
 	}
 	d := block.Decoder{Shared: func(n uint32) []byte {

@@ -31,15 +31,13 @@ type Columns struct {
 	texts     []string
 	textBytes int
 	disorder  bool
+
+	raw   []int64 // what all numbers stand for in rawBy, where that is known; then every sample is a number
+	rawBy mapping
 }
 
 // Len returns the number of samples.
 func (c *Columns) Len() int { return len(c.times) }
-
-// Bytes estimates the memory the columns hold.
-func (c *Columns) Bytes() int {
-	return 16*cap(c.times) + 16*cap(c.runs) + 16*cap(c.texts) + c.textBytes
-}
 
 // Sorted reports whether the samples are known to be in order of time, each once.
 func (c *Columns) Sorted() bool { return !c.disorder }
@@ -111,11 +109,6 @@ func (c *Columns) sample(i int, r run) tag.Sample {
 	return tag.Sample{Time: c.times[i], Value: v, Quality: r.quality}
 }
 
-// Grow makes room for n more samples of one kind.
-func (c *Columns) Grow(n int) {
-	c.times, c.bits = slices.Grow(c.times, n), slices.Grow(c.bits, n)
-}
-
 // All returns the samples in the order they were appended.
 func (c *Columns) All() iter.Seq[tag.Sample] {
 	return func(yield func(tag.Sample) bool) {
@@ -154,7 +147,9 @@ func (p *Part) appendTo(dst []tag.Sample) []tag.Sample {
 		return dst
 	}
 	for i, t := range p.Times {
-		part[i] = tag.Sample{Time: t, Value: tag.FromBits(p.Type, bits[i], ""), Quality: p.Quality}
+		x := &part[i]
+		x.Time, x.Quality = t, p.Quality
+		x.Value.SetNumber(p.Type, bits[i])
 	}
 	return dst
 }
@@ -213,14 +208,6 @@ func (c *Columns) Samples(dst []tag.Sample, from, to int64) []tag.Sample {
 		}
 	}
 	return dst
-}
-
-// Last returns the sample appended last.
-func (c *Columns) Last() (tag.Sample, bool) {
-	if len(c.times) == 0 {
-		return tag.Sample{}, false
-	}
-	return c.sample(len(c.times)-1, c.runs[len(c.runs)-1]), true
 }
 
 // FromSamples returns columns with the samples in order of time, each once.

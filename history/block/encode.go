@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 
 	"scada/acquisition/tag"
 )
@@ -36,21 +37,31 @@ var units = [...]int64{1e9, 1e6, 1e3, 1}
 
 // Encode appends the samples, which must be in order of time, as one block.
 func Encode(dst []byte, samples []tag.Sample, scale tag.Linear) ([]byte, error) {
-	return columnsOf(samples).Encode(dst, scale)
+	var e Encoder
+	return e.EncodeSamples(dst, samples, scale)
+}
+
+// EncodeSamples is [Encode] with the encoder's memory.
+func (e *Encoder) EncodeSamples(dst []byte, samples []tag.Sample, scale tag.Linear) ([]byte, error) {
+	return e.Encode(dst, e.columnsOf(samples), scale)
 }
 
 // Share keeps the times of a block where other blocks with equal times find them, and returns their number there; ok is
-// false when they are to stay in the block.
+// false when they are to stay in the block. The bytes are valid during the call.
 type Share func(times []byte) (number uint32, ok bool)
 
 // EncodeSmall is Encode for what is kept for long: the block is smaller and takes several times the work to make. With
 // share, which may be nil, the times may be kept outside; a [Decoder] with Shared set reads such a block.
 func EncodeSmall(dst []byte, samples []tag.Sample, scale tag.Linear, share Share) ([]byte, error) {
-	return columnsOf(samples).encode(dst, scale, form{appendSmall, share})
+	var e Encoder
+	return e.encode(dst, e.columnsOf(samples), scale, form{appendSmall, share})
 }
 
-func columnsOf(samples []tag.Sample) *Columns {
-	c := &Columns{}
+func (e *Encoder) columnsOf(samples []tag.Sample) *Columns {
+	c := &e.columns
+	clear(c.texts)
+	*c = Columns{times: c.times[:0], bits: c.bits[:0], runs: c.runs[:0], texts: c.texts[:0]}
+	c.times, c.bits = slices.Grow(c.times, len(samples)), slices.Grow(c.bits, len(samples))
 	for _, s := range samples {
 		c.push(s)
 		if n := len(c.times); n > 1 && c.times[n-2] > s.Time {
@@ -63,7 +74,21 @@ func columnsOf(samples []tag.Sample) *Columns {
 // Encode appends the columns, which must be in order of time, as one block. The scaling is the one the values came
 // through, if any; it makes the block smaller, never different.
 func (c *Columns) Encode(dst []byte, scale tag.Linear) ([]byte, error) {
-	return c.encode(dst, scale, form{ints: appendInts})
+	var e Encoder
+	return e.Encode(dst, c, scale)
+}
+
+// Encoder encodes blocks one after the other and uses its memory again. The zero value is ready.
+type Encoder struct {
+	columns       Columns
+	ints          []int64
+	values        []float64
+	times, column []byte
+}
+
+// Encode is [Columns.Encode].
+func (e *Encoder) Encode(dst []byte, c *Columns, scale tag.Linear) ([]byte, error) {
+	return e.encode(dst, c, scale, form{ints: appendInts})
 }
 
 // intForm appends integers in one of their forms.
@@ -75,7 +100,7 @@ type form struct {
 	share Share
 }
 
-func (c *Columns) encode(dst []byte, scale tag.Linear, f form) ([]byte, error) {
+func (e *Encoder) encode(dst []byte, c *Columns, scale tag.Linear, f form) ([]byte, error) {
 	n := len(c.times)
 	switch {
 	case n == 0 || n > MaxSamples:
@@ -87,11 +112,11 @@ func (c *Columns) encode(dst []byte, scale tag.Linear, f form) ([]byte, error) {
 	case c.textBytes > MaxTextBytes:
 		return dst, fmt.Errorf("%d bytes of text in a block, the limit is %d", c.textBytes, MaxTextBytes)
 	}
-	numbers, k := c.numbers(), c.class()
-	m, values := encodeValues(numbers, k, scale, f.ints)
+	k := c.class()
+	m, values := e.encodeValues(c, k, scale, f.ints)
 	flags := c.flags(k)
-	unit := c.unit()
-	times := c.timeColumn(units[unit], f.ints)
+	unit := unitOf(c.times)
+	times := e.timeColumn(c.times, unit, f.ints)
 	if f.share != nil && len(times) >= leastShared {
 		if number, ok := f.share(times); ok {
 			flags |= flagShared
@@ -105,7 +130,7 @@ func (c *Columns) encode(dst []byte, scale tag.Linear, f form) ([]byte, error) {
 	dst = binary.AppendUvarint(dst, uint64((c.times[n-1]-c.times[0])/units[unit]))
 	dst = m.appendParameters(dst)
 	if flags&flagSummary != 0 {
-		dst = c.appendSummary(dst, flags, unit, &m)
+		dst = e.appendSummary(dst, c, flags, unit, &m)
 	}
 	dst = appendColumn(dst, times)
 	if flags&flagUniform == 0 {
@@ -142,11 +167,11 @@ func (c *Columns) flags(k class) byte {
 	return flags
 }
 
-// unit returns the index of the largest unit all times are whole multiples of.
-func (c *Columns) unit() int {
+// unitOf returns the index of the largest unit all times are whole multiples of.
+func unitOf(times []int64) int {
 	u := 0
-	for _, t := range c.times {
-		for t%units[u] != 0 {
+	for _, t := range times {
+		for !wholeIn(t, u) {
 			u++
 		}
 		if u == len(units)-1 {
@@ -154,6 +179,34 @@ func (c *Columns) unit() int {
 		}
 	}
 	return u
+}
+
+// wholeIn reports whether a time is a whole multiple of a unit. It is spelt out, here and in perUnit, because dividing by a
+// constant is many times quicker.
+func wholeIn(t int64, unit int) bool {
+	switch unit {
+	case 0:
+		return t%1e9 == 0
+	case 1:
+		return t%1e6 == 0
+	case 2:
+		return t%1e3 == 0
+	}
+	return true
+}
+
+// perUnit divides times, which are whole multiples of a unit, by it.
+func perUnit(times []int64, unit int) {
+	for i, t := range times {
+		switch unit {
+		case 0:
+			times[i] = t / 1e9
+		case 1:
+			times[i] = t / 1e6
+		case 2:
+			times[i] = t / 1e3
+		}
+	}
 }
 
 // numbers returns the bits of the samples that have a number, in order.
@@ -180,12 +233,14 @@ func appendColumn(dst, column []byte) []byte {
 // a look-up some time.
 const leastShared = 24
 
-func (c *Columns) timeColumn(unit int64, ints intForm) []byte {
-	steps := make([]int64, len(c.times)-1)
-	for i := range steps {
-		steps[i] = (c.times[i+1] - c.times[i]) / unit
+func (e *Encoder) timeColumn(times []int64, unit int, ints intForm) []byte {
+	e.ints = sized(e.ints, len(times)-1)
+	for i := range e.ints {
+		e.ints[i] = times[i+1] - times[i]
 	}
-	return ints(nil, steps)
+	perUnit(e.ints, unit)
+	e.times = ints(e.times[:0], e.ints)
+	return e.times
 }
 
 // appendShared returns what stands in a block for times kept outside: their number, and the checksum that tells whether
@@ -236,20 +291,16 @@ func (c *Columns) appendTexts(dst []byte, ints intForm) []byte {
 	return appendColumn(dst, ints(column, numbers))
 }
 
-func (c *Columns) summarize(flags byte) Summary {
+func (e *Encoder) summarize(c *Columns, flags byte) Summary {
 	if flags&flagUniform != 0 {
-		return c.byColumn().Summary(0, len(c.times))
+		e.values = sized(e.values, len(c.bits))
+		n := Numbers{Times: c.times, typ: c.runs[0].typ, bits: c.bits, values: e.values}
+		n.fillValues()
+		return n.Summary(0, len(c.times))
 	}
 	var s Summary
 	for x := range c.All() {
 		s.Add(x)
 	}
 	return s
-}
-
-// byColumn returns the samples of uniform columns.
-func (c *Columns) byColumn() Numbers {
-	n := Numbers{Times: c.times, typ: c.runs[0].typ, bits: c.bits, values: make([]float64, len(c.bits))}
-	n.fillValues()
-	return n
 }

@@ -8,11 +8,11 @@ import (
 )
 
 // appendSummary appends what cannot be computed from the fixed part of the header.
-func (c *Columns) appendSummary(dst []byte, flags byte, unit int, m *mapping) []byte {
+func (e *Encoder) appendSummary(dst []byte, c *Columns, flags byte, unit int, m *mapping) []byte {
 	if flags&flagSteady != 0 {
 		return m.appendNumber(dst, c.bits[0])
 	}
-	s := c.summarize(flags)
+	s := e.summarize(c, flags)
 	uniform := flags&flagUniform != 0
 	point := func(x tag.Sample) {
 		if !uniform {

@@ -81,16 +81,35 @@ func (m *mapping) toBits(n int64) uint64 {
 }
 
 // integers maps all numbers, or reports that the mapping does not fit one of them.
-func (m *mapping) integers(numbers []uint64) ([]int64, bool) {
-	out := make([]int64, len(numbers))
+func (m *mapping) integers(out []int64, numbers []uint64) bool {
+	out = out[:len(numbers)]
+	if m.codec == codecLinear {
+		return m.rawNumbers(out, numbers)
+	}
 	for i, b := range numbers {
 		n, ok := m.toInt(b)
 		if !ok {
-			return nil, false
+			return false
 		}
 		out[i] = n
 	}
-	return out, true
+	return true
+}
+
+// rawNumbers is integers for a linear mapping.
+func (m *mapping) rawNumbers(out []int64, numbers []uint64) bool {
+	for i, b := range numbers {
+		if i > 0 && b == numbers[i-1] {
+			out[i] = out[i-1]
+			continue
+		}
+		n, ok := m.toInt(b)
+		if !ok {
+			return false
+		}
+		out[i] = n
+	}
+	return true
 }
 
 // decimalsOf returns the smallest number of decimals with which every number is exact.
@@ -144,30 +163,36 @@ func (c *Columns) class() class {
 }
 
 // encodeValues chooses the smallest exact form of the numbers. Equal numbers always get the same form.
-func encodeValues(numbers []uint64, k class, scale tag.Linear, ints intForm) (mapping, []byte) {
-	switch k {
-	case classNone:
+func (e *Encoder) encodeValues(c *Columns, k class, scale tag.Linear, ints intForm) (mapping, []byte) {
+	if k == classNone {
 		return mapping{}, nil
-	case classInt:
-		m := mapping{codec: codecInt}
-		n, _ := m.integers(numbers)
-		return m, ints(nil, n)
-	case classMixed:
-		return mapping{codec: codecXOR}, appendXOR(nil, numbers)
 	}
-	if usable(scale) {
-		m := mapping{codec: codecLinear, typ: tag.TypeFloat64, scale: scale}
-		if k == classF32 {
-			m.typ = tag.TypeFloat32
-		}
-		if n, ok := m.integers(numbers); ok {
-			return m, ints(nil, n)
-		}
+	numbers := c.numbers()
+	e.ints = sized(e.ints, len(numbers))
+	linear := mapping{codec: codecLinear, typ: tag.TypeFloat64, scale: scale}
+	if k == classF32 {
+		linear.typ = tag.TypeFloat32
+	}
+	switch {
+	case k == classInt:
+		m := mapping{codec: codecInt}
+		m.integers(e.ints, numbers)
+		e.column = ints(e.column[:0], e.ints)
+		return m, e.column
+	case k == classMixed:
+		e.column = appendXOR(e.column[:0], numbers)
+		return mapping{codec: codecXOR}, e.column
+	case c.raw != nil && c.rawBy == linear: // known already
+		e.column = ints(e.column[:0], c.raw)
+		return linear, e.column
+	case usable(scale) && linear.integers(e.ints, numbers):
+		e.column = ints(e.column[:0], e.ints)
+		return linear, e.column
 	}
 	best, data := mapping{}, []byte(nil)
 	try := func(m mapping) {
-		if n, ok := m.integers(numbers); ok {
-			if d := ints(nil, n); data == nil || len(d) < len(data) {
+		if m.integers(e.ints, numbers) {
+			if d := ints(nil, e.ints); data == nil || len(d) < len(data) {
 				best, data = m, d
 			}
 		}

@@ -114,20 +114,14 @@ func exchange(ctx context.Context, nodes [2]*history.Store, begin, end time.Time
 	slices.SortFunc(differ, func(a, b time.Time) int { return b.Compare(a) })
 	for _, w := range differ {
 		for i := range nodes {
-			for after, more := "", true; more; more = after != "" {
-				data, next, err := nodes[i].Export(ctx, w, after)
-				if err != nil {
-					return samples, wire, windows, err
-				}
-				n, err := nodes[1-i].Import(ctx, data)
-				if err != nil {
-					return samples, wire, windows, err
-				}
-				if n > 0 {
-					wire += len(data)
-				}
-				samples, after = samples+n, next
+			n, size, err := bring(ctx, nodes[i], nodes[1-i], w)
+			if err != nil {
+				return samples, wire, windows, err
 			}
+			if n > 0 {
+				wire += size
+			}
+			samples += n
 			if equal(ctx, nodes, w) {
 				break
 			}
@@ -135,6 +129,25 @@ func exchange(ctx context.Context, nodes [2]*history.Store, begin, end time.Time
 		windows++
 	}
 	return samples, wire, windows, nil
+}
+
+// bring brings a window from one archive to the other.
+func bring(ctx context.Context, from, to *history.Store, w time.Time) (samples, wire int, err error) {
+	for after, more := "", true; more; more = after != "" {
+		var pieces [][]byte
+		for more := true; more && len(pieces) < history.MaxPieces; more = after != "" {
+			data, next, err := from.Export(ctx, w, after)
+			if err != nil {
+				return samples, wire, err
+			}
+			pieces, wire, after = append(pieces, data), wire+len(data), next
+		}
+		n, err := to.Import(ctx, pieces...)
+		if samples += n; err != nil {
+			return samples, wire, err
+		}
+	}
+	return samples, wire, nil
 }
 
 // equal reports whether a window is the same by now.
