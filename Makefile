@@ -146,6 +146,7 @@ acquisition/modbus/testdata/peers/node_modules/.stamp: acquisition/modbus/testda
 # Our Modbus channel beside goburrow's own handler, libmodbus and modbus-serial; needs root for a network of its own.
 bench-modbus: need apt acquisition/modbus/testdata/peers/node_modules/.stamp
 	go test -count=1 ./acquisition/modbus -run 'TestTable$$' -table -v
+	go test -count=1 ./acquisition/modbus -run 'TestLineTable$$|TestOutageTable$$' -table -v
 
 # FUXA is the anchor of the dashboard's figures. It is compiled by its own install scripts, which takes minutes.
 .tools/fuxa/node_modules/.stamp: | need

@@ -24,6 +24,10 @@ The control port (127.0.0.1:9500 in the demo) takes and answers JSON:
   DELETE /points?name=intake/flooded                      release it (without name: all)
   GET    /devices                                         addresses and open connections
 
+A controller with listen: "pty:line1" is on a serial line: the path line1, beside sim.yaml, is made and printed, and is
+what a device takes as rtu:///path/to/line1?baud=19200. Faults of lines: bad-crc, wrong-unit, garbage-first (noise),
+echo, split-exception, late, drip, silent, refuse (unplugged).
+
 sim.yaml may have a scenario, which happens by itself, again and again with repeat:
   scenario:
     repeat: 10m

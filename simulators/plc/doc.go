@@ -1,7 +1,7 @@
 // Package plc is a Modbus server that stands in for the plant's controllers: in the demo, and in tests that must know
 // what was really asked of a device.
 //
-// It speaks Modbus TCP or RTU framing over TCP, holds several units behind one address as a gateway does, and can be
+// It speaks Modbus TCP, RTU framing over TCP, or RTU on a pseudo terminal, holds several units behind one address as a gateway does, and can be
 // told to misbehave in every way a controller or the network before it does ([Fault]). What it was asked, by whom and
 // when stands in a [Journal]: the ground truth by which a test judges who polled a device, and whether two did at once.
 //

@@ -62,6 +62,9 @@ func (x *exchange) answer(ctx context.Context, f frame, arrived time.Time, fault
 	if !faulty {
 		return x.send(good.bytes(x.server.o.Framing))
 	}
+	if fault.Kind == Echo && !x.send(f.bytes(x.server.o.Framing)) {
+		return false
+	}
 	return x.misbehave(ctx, good, fault)
 }
 
@@ -73,7 +76,7 @@ func (x *exchange) execute(f frame, arrived time.Time, fault Fault) frame {
 	switch {
 	case !known:
 		bank = deadUnit{NoGatewayAnswer}
-	case fault.Kind == ExceptionAnswer || fault.Kind == ExceptionEmpty:
+	case fault.Kind == ExceptionAnswer || fault.Kind == ExceptionEmpty || fault.Kind == SplitException:
 		bank = deadUnit{cmp.Or(fault.Code, DeviceFailure)}
 	}
 	pdu, c := answer(bank, unit.Identity, f.pdu)
@@ -120,6 +123,9 @@ func (x *exchange) misbehave(ctx context.Context, good frame, fault Fault) bool 
 		return false
 	case Stall:
 		return x.send(out[:len(out)/2])
+	case SplitException:
+		half := len(out) / 2
+		return x.send(out[:half]) && sleep(ctx, fault.Delay) && x.send(out[half:])
 	case Drip:
 		return x.drip(ctx, out, fault.Delay)
 	}

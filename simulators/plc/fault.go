@@ -40,6 +40,8 @@ const (
 	LongAnswer      Kind = "long"              // one register more, consistent with itself (either framing)
 	ExceptionAnswer Kind = "exception"         // exception Code
 	ExceptionEmpty  Kind = "exception-no-code" // exception without its code
+	SplitException  Kind = "split-exception"   // exception Code, its second half after Delay (either framing)
+	Echo            Kind = "echo"              // the request comes back before the answer, as on a line with local echo (either framing)
 	BadCRC          Kind = "bad-crc"           // RTU framing: checksum off by one
 )
 
@@ -48,7 +50,7 @@ func Kinds() []Kind {
 	all := []Kind{
 		Silent, Reset, Close, CloseAfter, Refuse, Freeze, Slow, Late, Drip, Stall, CutHeader, CutFrame, Garbage, GarbageFirst,
 		Duplicate, WrongTID, WrongProtocol, WrongUnit, WrongFunction, LengthZero, LengthHuge, LengthPlus, LengthMinus,
-		ByteCount, ShortAnswer, LongAnswer, ExceptionAnswer, ExceptionEmpty, BadCRC,
+		ByteCount, ShortAnswer, LongAnswer, ExceptionAnswer, ExceptionEmpty, SplitException, Echo, BadCRC,
 	}
 	slices.Sort(all)
 	return all
@@ -62,8 +64,8 @@ type Fault struct {
 	Kind     Kind
 	Unit     uint8         // only this unit; 0 means every unit. Refuse concerns them all.
 	Function uint8         // only this function; 0 means every function
-	Delay    time.Duration // of Slow, Late and Drip
-	Code     Exception     // of ExceptionAnswer; 0 means [DeviceFailure]
+	Delay    time.Duration // of Slow, Late, Drip and SplitException
+	Code     Exception     // of ExceptionAnswer and SplitException; 0 means [DeviceFailure]
 	After    int           // this many matching requests are still answered well
 	Count    int           // it happens this many times, then it is over; 0 means until cleared
 }
@@ -107,7 +109,7 @@ func (f Fault) mangle(good frame, framing Framing) []byte {
 		}
 	case ShortAnswer, LongAnswer:
 		good.pdu = resize(good.pdu, f.Kind == LongAnswer)
-	case ExceptionAnswer:
+	case ExceptionAnswer, SplitException:
 		good.pdu = []byte{good.pdu[0] | 0x80, byte(f.Code)}
 		if f.Code == 0 {
 			good.pdu[1] = byte(DeviceFailure)

@@ -26,6 +26,7 @@ func TestFaults(t *testing.T) {
 		LengthPlus: "0007 0000 0009 01 03 04 1000 1001", LengthMinus: "0007 0000 0005 01 03 04 1000 1001",
 		ByteCount: "0007 0000 0007 01 03 FA 1000 1001", ShortAnswer: "0007 0000 0005 01 03 02 1000",
 		LongAnswer: "0007 0000 0009 01 03 06 1000 1001 1234", ExceptionAnswer: "0007 0000 0003 01 83 04", ExceptionEmpty: "0007 0000 0002 01 83",
+		SplitException: "0007 0000 0003 01 83 04", Echo: "0007 0000 0006 01 03 0000 0002" + good,
 		Freeze: good, BadCRC: "0007 0000 0007 01 03 04 1000 1002", Refuse: "EOF",
 	} {
 		serve(t, nil, func(b *bench) {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -20,6 +21,9 @@ const (
 	relistenEvery         = 100 * time.Millisecond
 )
 
+// LinePrefix begins an address that is a serial line: a path, which is made, to a pseudo terminal. Its framing is RTU.
+const LinePrefix = "pty:"
+
 // Unit is one unit id behind a server.
 type Unit struct {
 	Device   string // the name in the journal
@@ -30,7 +34,7 @@ type Unit struct {
 // Options describe a server.
 type Options struct {
 	Name           string
-	Address        string // host:port; port 0 takes a free one
+	Address        string // host:port; port 0 takes a free one; or [LinePrefix] and a path
 	Framing        Framing
 	Units          map[uint8]Unit
 	MaxConnections int           // further ones are closed at once; 0 means [DefaultMaxConnections]
@@ -82,7 +86,13 @@ func (s *Server) Listen() error {
 	if s.addr != nil {
 		address = s.addr.String()
 	}
-	l, err := s.o.Listen("tcp", address)
+	var l net.Listener
+	var err error
+	if link, ok := strings.CutPrefix(s.o.Address, LinePrefix); ok {
+		l, err = listenLine(link)
+	} else {
+		l, err = s.o.Listen("tcp", address)
+	}
 	if err != nil {
 		return fmt.Errorf("simulated device %s: %w", s.o.Name, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -46,8 +47,8 @@ type Config struct {
 // ModbusFile is one Modbus address.
 type ModbusFile struct {
 	Name           string              `yaml:"name"`
-	Listen         string              `yaml:"listen"`
-	Framing        string              `yaml:"framing"`   // tcp | rtu
+	Listen         string              `yaml:"listen"`    // host:port, or pty:path for a serial line, the path from the file's own
+	Framing        string              `yaml:"framing"`   // tcp | rtu; rtu on a line
 	Answering      string              `yaml:"answering"` // serial | parallel
 	Latency        time.Duration       `yaml:"latency"`
 	MaxConnections int                 `yaml:"max_connections"`
@@ -179,8 +180,15 @@ func (k *checker) modbus(path string, m *ModbusFile, taken map[string]string) {
 	if m.Name == "" {
 		k.failf(path, "a name is required")
 	}
-	k.listen(path+".listen", m.Listen)
-	k.oneOf(path+".framing", &m.Framing, "tcp", "rtu")
+	if link, ok := strings.CutPrefix(m.Listen, plc.LinePrefix); ok {
+		if link == "" {
+			k.failf(path+".listen", "%q has no path (pty:run/line1)", m.Listen)
+		}
+		k.oneOf(path+".framing", &m.Framing, "rtu")
+	} else {
+		k.listen(path+".listen", m.Listen)
+		k.oneOf(path+".framing", &m.Framing, "tcp", "rtu")
+	}
 	k.oneOf(path+".answering", &m.Answering, "serial", "parallel")
 	if m.Latency < 0 || m.Latency > maxLatency {
 		k.failf(path+".latency", "%s is outside 0s..%s", m.Latency, maxLatency)

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -82,6 +84,16 @@ func (p *Plant) addModbus(m *ModbusFile) error {
 	}
 	if m.Framing == "rtu" {
 		o.Framing = plc.RTU
+	}
+	if link, ok := strings.CutPrefix(m.Listen, plc.LinePrefix); ok {
+		if !filepath.IsAbs(link) {
+			link = filepath.Join(p.config.dir, link)
+		}
+		link, err := filepath.Abs(link)
+		if err != nil {
+			return fmt.Errorf("line of %s: %w", m.Name, err)
+		}
+		o.Address = plc.LinePrefix + link
 	}
 	units := map[string]uint8{}
 	for id, u := range m.Units {
