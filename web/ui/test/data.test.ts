@@ -136,6 +136,29 @@ test("the alarm book follows changes and notices a missing one", () => {
   assert.deepEqual(b.counts(), { unacked: 1, active: 1, overlaid: 1, byPriority: [0, 0, 1, 0, 0] });
 });
 
+test("what the alarm book works out is kept until an alarm changes", () => {
+  const alarm = (id: string, state: AlarmState, time: string): Alarm => ({ id, tag: id, area: "main", type: "level", state, active: true, acked: false, priority: 2, occurrence: 1, epoch: 1, time });
+  const b = new AlarmBook();
+  b.reset([alarm("a", "UNACK", "2026-11-22T10:00:00Z"), alarm("b", "UNACK", "2026-11-22T10:00:01Z"), alarm("c", "ACKED", "2026-11-22T10:00:02Z")], 1, true, false);
+  const ids = (list: readonly Alarm[]): string => list.map((a) => a.id).join("");
+  assert.deepEqual([ids(b.list()), ids(b.newestUnacked(1)), ids(b.newestUnacked(3)), b.counts().unacked], ["bac", "b", "ba", 2]);
+  assert.equal(b.list(), b.list());
+  assert.equal(b.counts(), b.counts());
+  b.change([{ seq: 2, event: "ACK", ann: false, alarm: alarm("b", "ACKED", "2026-11-22T10:00:03Z") }]);
+  assert.deepEqual([ids(b.list()), ids(b.newestUnacked(3)), b.counts().unacked], ["abc", "a", 1]);
+});
+
+test("a pen counts what came since its history was read", () => {
+  const p = new Pen("x");
+  p.live(1000, 1, "good");
+  p.live(900, 1, "good"); // older: no change
+  p.live(2000, 2, "good");
+  assert.equal(p.fresh, 2);
+  const before = p.version;
+  p.history([{ time: new Date(500).toISOString(), value: 5, quality: "Good" }], 1500);
+  assert.deepEqual([p.times, p.fresh, p.version > before], [[500, 2000], 1, true]);
+});
+
 test("a pen joins history and live values without doubling, and bad values are holes", () => {
   const p = new Pen("x");
   p.live(5000, 5, "good");

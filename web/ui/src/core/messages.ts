@@ -268,7 +268,6 @@ export const messages = {
   "alarm.shelveFor": { en: "Shelve for", zh: "搁置时长" },
   "alarm.history": { en: "History", zh: "历史记录" },
   "alarm.none": { en: "No alarm matches.", zh: "没有符合条件的报警。" },
-  "alarm.more": { en: "{n} more: narrow the filter.", zh: "另有 {n} 条，请缩小筛选范围。" },
   "alarm.gone": { en: "This alarm has returned to normal.", zh: "该报警已恢复正常。" },
   "alarm.refused": { en: "{id}: {why}", zh: "{id}：{why}" },
   "alarm.notAllowed": { en: "Acknowledging needs the permission alarm.operate.", zh: "确认报警需要 alarm.operate 权限。" },

@@ -18,6 +18,10 @@ export class Pen {
   times: number[] = [];
   values: (number | null)[] = [];
   grades: Grade[] = [];
+  /** version grows with every change of the samples. */
+  version = 0;
+  /** fresh is how many live samples came since the history was read. */
+  fresh = 0;
 
   constructor(readonly tag: string) {}
 
@@ -30,11 +34,15 @@ export class Pen {
     this.grades = [];
     for (const s of samples) if (s.time !== null) this.add(Date.parse(s.time), numeric(s.value), grade(s.quality));
     rest.t.forEach((t, i) => this.add(t, rest.v[i]!, rest.g[i]!));
+    this.fresh = rest.t.length;
+    this.version++;
   }
 
   /** live adds a sample that just came; an older one than the newest is ignored. */
   live(timeMs: number, value: number, g: Grade): void {
+    const before = this.version;
     this.add(timeMs, Number.isNaN(value) ? null : value, g);
+    if (this.version !== before) this.fresh++;
   }
 
   /** hole breaks the line: values after this instant are not connected to those before. */
@@ -74,6 +82,7 @@ export class Pen {
     if (!Number.isFinite(timeMs)) return;
     const last = this.times.at(-1);
     if (last !== undefined && timeMs <= last) return;
+    this.version++;
     this.times.push(timeMs);
     this.values.push(g === "bad" ? null : value);
     this.grades.push(g);

@@ -9,10 +9,10 @@ import { ageMs, doubt, download, valueText } from "../parts/bits";
 import { client, every, Part, settings } from "../parts/context";
 import { faceplate } from "../parts/faceplate";
 import { here } from "../parts/routes";
+import { gap, Rows } from "../parts/rows";
 import { local } from "../parts/say";
 
-const rowHeight = 30;
-const spare = 8; // rows drawn beyond both edges
+const columns = 7;
 
 type Show = "all" | "doubt" | "writable";
 
@@ -23,8 +23,8 @@ export class Tags extends Part {
   private show: Show = "all";
   private rows: number[] = [];
   private shape = -1;
-  private top = 0;
-  private height = 800;
+  private readonly sight = new Rows();
+  private drawn = ""; // what the rows in sight were drawn of
 
   override connectedCallback(): void {
     super.connectedCallback();
@@ -34,11 +34,24 @@ export class Tags extends Part {
     this.until(() => resize.disconnect());
   }
 
+  // With thousands of tags most changes are out of sight; ages move on by the second.
+  protected override refresh(): void {
+    if (this.show === "doubt" || this.inSight() !== this.drawn) this.requestUpdate();
+  }
+
+  private inSight(): string {
+    const store = client.store;
+    const { first, last } = this.sight.visible(this.rows.length);
+    let times = "";
+    for (let n = first; n < last; n++) times += ` ${store.times[this.rows[n]!]} ${store.values[this.rows[n]!]} ${store.quality(this.rows[n]!)}`;
+    return `${settings.lang} ${client.stale} ${store.shape}${times}`;
+  }
+
   protected override render(): TemplateResult {
     const t = settings.t;
     if (this.shape !== client.store.shape || this.show === "doubt") this.select();
-    const first = Math.max(0, Math.floor(this.top / rowHeight) - spare);
-    const last = Math.min(this.rows.length, Math.ceil((this.top + this.height) / rowHeight) + spare);
+    const { first, last } = this.sight.visible(this.rows.length);
+    this.drawn = this.inSight();
     return html`<div class="page-head">
         <h1>${t("page.tags")}</h1>
         <input class="in search" type="search" aria-label=${t("tag.filter")} placeholder=${t("tag.filter")} .value=${this.filter} @input=${this.typed} />
@@ -49,14 +62,14 @@ export class Tags extends Part {
         <span class="space"></span><span class="quiet" role="status">${t("tag.count", { n: this.rows.length, all: client.store.size })}</span>
         <button type="button" class="btn" @click=${this.save}>CSV</button>
       </div>
-      <div class="scroll" id="tag-scroll" tabindex="0" role="region" aria-label=${t("page.tags")} @scroll=${this.scrolled}>
+      <div class="scroll" id="tag-scroll" tabindex="0" role="region" aria-label=${t("page.tags")} @scroll=${this.measure}>
         <table class="grid fixed tags" aria-rowcount=${this.rows.length + 1}>
           <thead><tr>
             <th class="w-name">${t("tag.name")}</th><th class="num w-value">${t("tag.value")}</th><th class="w-unit">${t("tag.unit")}</th><th class="w-quality">${t("tag.quality")}</th>
             <th class="num w-age">${t("tag.age")}</th><th class="w-device">${t("tag.device")}</th><th class="wide-col">${t("tag.description")}</th>
           </tr></thead>
           <tbody>
-            ${gap(first * rowHeight)} ${this.rows.slice(first, last).map((i, n) => this.row(i, first + n + 2))} ${gap((this.rows.length - last) * rowHeight)}
+            ${gap(first, columns)} ${this.rows.slice(first, last).map((i, n) => this.row(i, first + n + 2))} ${gap(this.rows.length - last, columns)}
           </tbody>
         </table>
         ${this.rows.length === 0 ? html`<div class="empty">${t("tag.none")}</div>` : ""}
@@ -96,16 +109,8 @@ export class Tags extends Part {
     this.rows.sort((a, b) => (store.names[a]! < store.names[b]! ? -1 : 1));
   }
 
-  private measure(): void {
-    const box = this.querySelector<HTMLElement>("#tag-scroll");
-    if (!box || box.clientHeight === this.height) return;
-    this.height = box.clientHeight;
-    this.requestUpdate();
-  }
-
-  private scrolled = (e: Event): void => {
-    this.top = (e.target as HTMLElement).scrollTop;
-    this.requestUpdate();
+  private measure = (): void => {
+    if (this.sight.look(this.querySelector<HTMLElement>("#tag-scroll"))) this.requestUpdate();
   };
 
   private typed = (e: Event): void => {
@@ -140,10 +145,6 @@ export class Tags extends Part {
     ]);
     download("tags.csv", "text/csv", csv([head, ...body]));
   };
-}
-
-function gap(height: number): TemplateResult {
-  return html`<tr aria-hidden="true" class="gap"><td height=${height}></td></tr>`;
 }
 
 customElements.define("scada-tags", Tags);

@@ -18,8 +18,14 @@ import { failureText } from "../parts/say";
 /** mostPens is how many pens one picture can carry and still be read. */
 const mostPens = 10;
 const spans = [60, 300, 900, 3600, 8 * 3600, 24 * 3600, 7 * 24 * 3600, 365 * 24 * 3600] as const;
-const pointsPerPen = 1500;
+const fewestPoints = 300; // of a pen
+const mostPoints = 2000;
 const reloadMs = 200;
+/** mostFresh is how many live samples a pen takes in before its history is read again: that has a few for each pixel only, and a pen
+ * that is full loses the beginning of its window. */
+const mostFresh = 5000;
+const slowestDraw = 5000; // ms
+const slowestText = 950; // ms, of the readings beside the plot
 
 export class Trends extends Part {
   protected override topics = ["status", "tags"] as const;
@@ -38,6 +44,7 @@ export class Trends extends Part {
   private started = false;
   private look = "";
   private drawnAt = 0;
+  private toldAt = 0;
 
   override connectedCallback(): void {
     super.connectedCallback();
@@ -196,17 +203,25 @@ export class Trends extends Part {
     this.zoom(end - 2 * half, end);
   }
 
-  // A window of five minutes moves by a pixel in a quarter of a second: drawing it more often than twice a second shows nothing new.
+  // A window moves by a pixel in a thousandth of its span or so: drawing it much more often shows nothing new.
   private step(): void {
     const now = performance.now();
-    if (this.chart?.cursorMs === undefined && now - this.drawnAt < Math.min(950, (this.to - this.from) / 600) - 20) return;
+    const moving = this.chart?.cursorMs !== undefined;
+    if (moving || now - this.toldAt >= slowestText - 20) {
+      this.toldAt = now;
+      this.requestUpdate();
+    }
+    if (!moving && now - this.drawnAt < Math.min(slowestDraw, (this.to - this.from) / 600) - 20) return;
     this.drawnAt = now;
     if (this.following) {
       this.to = client.serverNow();
       this.from = this.to - this.spanS * 1000;
     }
+    if (this.pens.some((p) => p.fresh > mostFresh)) {
+      for (const p of this.pens) p.fresh = 0;
+      this.reload();
+    }
     this.draw();
-    this.requestUpdate();
   }
 
   private draw(): void {
@@ -224,7 +239,7 @@ export class Trends extends Part {
     const to = this.to;
     const pens = this.pens;
     try {
-      const answer = await this.query(pens, this.from, to, pointsPerPen);
+      const answer = await this.query(pens, this.from, to, this.points());
       if (asked !== this.asked) return;
       for (const series of answer) pens.find((p) => p.tag === series.tag)?.history(series.samples, to);
       this.error = "";
@@ -233,6 +248,10 @@ export class Trends extends Part {
     }
     this.draw();
     this.requestUpdate();
+  }
+
+  private points(): number {
+    return Math.min(mostPoints, Math.max(fewestPoints, this.chart?.pixels ?? fewestPoints));
   }
 
   private async query(pens: readonly Pen[], from: number, to: number, points: number): Promise<Series[]> {

@@ -31,6 +31,8 @@ export class Chart {
   private list: readonly Pen[] = [];
   private from = 0;
   private to = 1;
+  private table: uPlot.AlignedData = [[]];
+  private tableOf = ""; // versions of the pens in it
   private readonly observer: ResizeObserver;
 
   constructor(private readonly box: HTMLElement, private readonly zoom: (fromMs: number, toMs: number) => void) {
@@ -43,6 +45,11 @@ export class Chart {
   pens(list: readonly Pen[]): void {
     this.list = list;
     this.restyle();
+  }
+
+  /** pixels is how many columns the plot has: more points of a pen than a few for each cannot be seen. */
+  get pixels(): number {
+    return Math.ceil(this.size().width * (devicePixelRatio || 1));
   }
 
   /** restyle builds the plot anew: other pens, other colours. */
@@ -83,7 +90,17 @@ export class Chart {
     return { width: Math.max(200, this.box.clientWidth), height: Math.max(120, this.box.clientHeight) };
   }
 
+  // data is the samples of all pens in one table. With a year of ten pens that is tens of thousands of rows: it is made anew only when a
+  // pen has changed.
   private data(): uPlot.AlignedData {
+    const of = this.list.map((p) => `${p.tag} ${p.version}`).join();
+    if (of === this.tableOf) return this.table;
+    this.tableOf = of;
+    this.table = this.join();
+    return this.table;
+  }
+
+  private join(): uPlot.AlignedData {
     const tables = this.list.map((p): uPlot.AlignedData => [p.times.map((t) => t / 1000), p.values]);
     return tables.length === 0 ? [[]] : uPlot.join(tables, this.list.map(() => [0, 2]));
   }
