@@ -92,6 +92,16 @@ func New(cfg Config, backend Backend) (*Server, error) {
 	return s, nil
 }
 
+// CheckAccounts reports why users and tokens could not be used.
+func CheckAccounts(list []User, toks []Token) error {
+	_, err := newUsers(list)
+	if err != nil {
+		return err
+	}
+	_, err = newTokens(toks)
+	return err
+}
+
 // SetAccounts replaces the users and tokens, as after a reload of the configuration. Sessions of users that are gone or
 // have another role or password end.
 func (s *Server) SetAccounts(list []User, toks []Token) error {

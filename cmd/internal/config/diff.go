@@ -42,7 +42,7 @@ func (d Diff) Empty() bool { return len(d.Changes) == 0 }
 
 // hot are the fields of [Config] a running node can change, and those that are only another form of them. Whatever is not
 // here needs a restart: a field that is added later is safe.
-var hot = map[string]bool{"Path": true, "Digest": true, "Devices": true, "ScanClasses": true, "Tags": true, "Alarms": true, "History": true, "Texts": true}
+var hot = map[string]bool{"Path": true, "Digest": true, "Devices": true, "ScanClasses": true, "Tags": true, "Alarms": true, "History": true, "Texts": true, "Users": true, "Tokens": true}
 
 // Compare returns what differs between the configuration a node runs and another one.
 func Compare(from, to *Config) Diff {
@@ -60,6 +60,7 @@ func Compare(from, to *Config) Diff {
 	d.section("devices", named(from.Devices, deviceName), named(to.Devices, deviceName), plainDevice)
 	d.section("tags", named(from.Tags, tagName), named(to.Tags, tagName), plainTag)
 	d.section("alarms", named(from.Alarms.Alarms, alarmName), named(to.Alarms.Alarms, alarmName), asIs)
+	d.people(from, to)
 	general := func(c alarms.Config) alarms.Config { c.Alarms = nil; return c }
 	if !reflect.DeepEqual(general(from.Alarms), general(to.Alarms)) {
 		d.Changes = append(d.Changes, Change{Section: "alarms", Kind: Changed, Detail: differing(general(from.Alarms), general(to.Alarms))})

@@ -50,6 +50,7 @@ func TestCompare(t *testing.T) {
 		{"the scan class of all", "fast: 100ms", "fast: 200ms", "m/one changed scanperiod 100ms -> 200ms"},
 		{"history", "project: diff", "project: diff\nhistory: {raw: 40d}", "[history  changed raw 720h0m0s -> 960h0m0s] [] [history]"},
 		{"a heartbeat", "project: diff", "project: diff\nredundancy: {heartbeat: 200ms}", "[redundancy  changed ] [] [redundancy]"},
+		{"a user", "project: diff", "project: diff\ntokens: [{name: script, role: viewer, hash: 0123456789012345678901234567890123456789012345678901234567890123}]", "[tokens script added ] [] []"},
 		{"a listener", "127.0.0.1:8082", "127.0.0.1:8083", "[nodes  changed ] [] [nodes]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -35,6 +35,9 @@ func (s *Server) prepare(cfg *config.Config) (*change, error) {
 	if len(ch.diff.Restart) > 0 {
 		return nil, fmt.Errorf("%w: %s changed", errNeedsRestart, strings.Join(ch.diff.Restart, ", "))
 	}
+	if err := checkDeclared(cfg); err != nil {
+		return nil, err
+	}
 	var err error
 	if ch.gen, err = newGeneration(cfg, before); err != nil {
 		return nil, err
@@ -110,6 +113,9 @@ func (s *Server) adopt(ch *change, told string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if ch.diff.People() {
+		s.people.revise(ch.gen.cfg)
 	}
 	s.pair.SetDigest(ch.gen.cfg.Digest)
 	s.reviseUA()

@@ -80,7 +80,7 @@ func (c *configurator) files(ctx context.Context, asked bool) (done bool) {
 		return true
 	}
 	began := time.Now()
-	ans := c.deployHere(ctx, b, order{by: fileAuthor})
+	ans := c.deployHere(ctx, b, order{by: fileAuthor, people: true})
 	if ans.later {
 		return false
 	}

@@ -22,6 +22,7 @@ type configRequest struct {
 	By      string    `json:"by,omitempty"`
 	Comment string    `json:"comment,omitempty"`
 	Offline bool      `json:"offline,omitempty"`
+	People  bool      `json:"people,omitempty"` // users and tokens, too
 }
 
 // configAnswer is the answer to a deployment.
@@ -54,7 +55,7 @@ func (c *configurator) told(ctx context.Context, req configRequest, body []byte)
 		if err != nil {
 			return nil, err
 		}
-		return answer(c.deployHere(ctx, b, order{by: req.By, comment: req.Comment, offline: req.Offline}), nil)
+		return answer(c.deployHere(ctx, b, order{by: req.By, comment: req.Comment, offline: req.Offline, people: req.People}), nil)
 	}
 	return nil, errors.New("the other node asks for something about the configuration: it runs another version")
 }
@@ -72,6 +73,8 @@ func (c *configurator) deployHere(ctx context.Context, b config.Bundle, o order)
 		ans.Answer.Errors = c.errorsJSON(wrong)
 	case errors.Is(err, errNeedsRestart):
 		ans.Problem = api.NewProblem(api.CodeNotReady, "%s: change the files on both nodes and restart one after the other", err)
+	case errors.Is(err, errPeople):
+		ans.Problem = api.NewProblem(api.CodeForbidden, "%s", err)
 	case errors.Is(err, errPeer):
 		ans.Problem = api.NewProblem(api.CodeNotReady, "%s (--offline-edit changes this node alone)", err)
 	case errors.Is(err, redundancy.ErrNotActive):
@@ -121,7 +124,7 @@ func (c *configurator) Config(ctx context.Context, by web.Actor, cmd api.ConfigC
 	if err != nil {
 		return api.ConfigAnswer{}, api.NewProblem(api.CodeTooLarge, "%s", err)
 	}
-	payload, err := request{Op: opConfig, Config: &configRequest{Deploy: true, By: by.User, Comment: cmd.Comment, Offline: cmd.OfflineEdit}}.encode(packed)
+	payload, err := request{Op: opConfig, Config: &configRequest{Deploy: true, By: by.User, Comment: cmd.Comment, Offline: cmd.OfflineEdit, People: by.May(web.PeopleAdmin, "")}}.encode(packed)
 	if err != nil {
 		return api.ConfigAnswer{}, err
 	}

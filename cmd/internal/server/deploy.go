@@ -24,6 +24,7 @@ const (
 type order struct {
 	by, comment string
 	offline     bool // although the other node cannot be asked
+	people      bool // may change users and tokens
 }
 
 // errPeer is why a change is refused that the standby cannot check.
@@ -38,6 +39,9 @@ func (c *configurator) deploy(ctx context.Context, b config.Bundle, o order) (co
 	cfg, err := b.Load(c.path)
 	if err != nil {
 		return config.Diff{}, err
+	}
+	if err := c.mayChange(cfg, o); err != nil {
+		return config.Compare(c.s.now().cfg, cfg), err
 	}
 	rev, err := newRevision(c.present(), b, cfg.Digest)
 	if err != nil {

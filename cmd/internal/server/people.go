@@ -62,6 +62,14 @@ func (s *Server) openPeople(dir string) {
 
 // declare takes over the users of a configuration.
 func (r *roster) declare(cfg *config.Config) {
+	users, tokens := declared(cfg)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.book.Declare(users, tokens)
+}
+
+// declared are the users and tokens of a configuration.
+func declared(cfg *config.Config) ([]people.User, []people.Token) {
 	var users []people.User
 	for _, u := range cfg.Users {
 		users = append(users, people.User{Name: u.Name, Access: people.Access{Role: u.Role, Areas: u.Areas}, Hash: u.PasswordHash})
@@ -70,9 +78,7 @@ func (r *roster) declare(cfg *config.Config) {
 	for _, t := range cfg.Tokens {
 		tokens = append(tokens, people.Token{Name: t.Name, Access: people.Access{Role: t.Role, Areas: t.Areas}, Hash: t.Hash})
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.book.Declare(users, tokens)
+	return users, tokens
 }
 
 // accounts are the users and tokens as the web server takes them. The caller holds the mutex.
