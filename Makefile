@@ -16,6 +16,7 @@ FIRST ?= $(shell date +%s)000
 T ?= 20s
 N ?= 30
 WEBT ?= 20s
+API_REQUESTS ?= 60000
 FUXA_VERSION := 1.3.4
 UI_SOURCES := $(shell find web/ui -path web/ui/node_modules -prune -o -path web/ui/dist -prune -o -type f -print)
 
@@ -90,6 +91,7 @@ model: need
 
 fuzz: need
 	go run ./cmd/internal/fuzzall -t $(T)
+	go test -count=1 -timeout 0 -v -run TestHostileAPI ./cmd/internal/server -args -api.seed 0 -api.requests $(API_REQUESTS)
 
 # Hostile messages to the OPC UA server, in numbers: N=10000000 takes about half an hour.
 fuzz-ua: N = 10000000

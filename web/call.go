@@ -94,6 +94,12 @@ func (c *call) boolean(name string) (bool, error) {
 	return b, nil
 }
 
+// Years whose instants all have a number of nanoseconds.
+const (
+	firstYear = 1678
+	lastYear  = 2261
+)
+
 // instant returns a time parameter: RFC 3339, or a duration before now such as -1h; zero when absent.
 func (c *call) instant(name string, now time.Time) (time.Time, error) {
 	text := c.query(name)
@@ -110,6 +116,9 @@ func (c *call) instant(name string, now time.Time) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
 		return time.Time{}, api.NewProblem(api.CodeBadRequest, "%s=%s: want RFC 3339 with a zone, now, or a duration before now like -90m", name, text)
+	}
+	if t.Year() < firstYear || t.Year() > lastYear {
+		return time.Time{}, api.NewProblem(api.CodeBadRequest, "%s=%s: want a year from %d to %d", name, text, firstYear, lastYear)
 	}
 	return t.UTC(), nil
 }

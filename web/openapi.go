@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,9 +44,13 @@ func describe(table []route, version string) object {
 
 func operation(rt route, name string, schemas object) object {
 	params := []object{}
-	if i := strings.IndexByte(name, '{'); i >= 0 {
-		params = append(params, object{"name": strings.TrimRight(name[i+1:], "}"), "in": "path", "required": true, "schema": object{"type": "string"},
-			"description": "may hold slashes"})
+	for _, rest := range strings.Split(name, "{")[1:] {
+		inner, _, _ := strings.Cut(rest, "}")
+		p := object{"name": inner, "in": "path", "required": true, "schema": object{"type": "string"}}
+		if strings.Contains(rt.pattern, "{"+inner+"...}") {
+			p["description"] = "may hold slashes"
+		}
+		params = append(params, p)
 	}
 	for _, p := range rt.params {
 		params = append(params, object{"name": p.name, "in": "query", "description": p.about, "schema": object{"type": "string"}})
@@ -61,6 +66,12 @@ func operation(rt route, name string, schemas object) object {
 	responses := object{"200": ok, "default": problem}
 	if rt.moves {
 		responses = object{"303": object{"description": "To the OpenID provider, or back to the dashboard"}, "default": problem}
+	}
+	if rt.fails != 0 {
+		responses[strconv.Itoa(rt.fails)] = object{"description": "Not so", "content": ok["content"]}
+	}
+	if rt.empty {
+		responses["204"] = object{"description": "Done"}
 	}
 	op := object{"summary": rt.summary, "parameters": params, "responses": responses, "x-permission": string(rt.permission)}
 	if rt.body != nil {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/http"
 	"reflect"
 
 	"scada/web/api"
@@ -21,6 +22,8 @@ type route struct {
 	media   string // of the answer when it is not JSON
 	moves   bool   // the browser is sent elsewhere
 	extra   bool   // takes parameters nobody here knows
+	fails   int    // status of an answer of the same form that is no problem document; 0: there is none
+	empty   bool   // the answer may be without content
 }
 
 // param is a query parameter.
@@ -57,9 +60,9 @@ func healthRoutes() []route {
 	return []route{
 		{method: "GET", pattern: "/health/live", permission: Anonymous, handle: (*Server).getLive, answer: typeOf[api.Health](),
 			summary: "200 while the server answers"},
-		{method: "GET", pattern: "/health/ready", permission: Anonymous, handle: (*Server).getReady, answer: typeOf[api.Health](), params: area,
+		{method: "GET", pattern: "/health/ready", permission: Anonymous, handle: (*Server).getReady, answer: typeOf[api.Health](), params: area, fails: http.StatusServiceUnavailable,
 			summary: "200 when the other node could take over, else 503"},
-		{method: "GET", pattern: "/health/active", permission: Anonymous, handle: (*Server).getActive, answer: typeOf[api.Health](), params: area,
+		{method: "GET", pattern: "/health/active", permission: Anonymous, handle: (*Server).getActive, answer: typeOf[api.Health](), params: area, fails: http.StatusServiceUnavailable,
 			summary: "200 when this node is active (in the area, or in any), else 503"},
 		{method: "GET", pattern: "/metrics", permission: View, handle: (*Server).getMetrics, media: "text/plain",
 			summary: "Metrics in the Prometheus text format"},
@@ -74,7 +77,7 @@ func sessionRoutes() []route {
 			body: typeOf[api.Login](), answer: typeOf[api.Session](), summary: "Log in: sets the session cookie"},
 		{method: "GET", pattern: base + "/session", permission: Own, handle: (*Server).getSession, answer: typeOf[api.Session](),
 			summary: "Who is signed in"},
-		{method: "DELETE", pattern: base + "/session", permission: Own, handle: (*Server).deleteSession, answer: typeOf[api.SignedOut](), summary: "Log out"},
+		{method: "DELETE", pattern: base + "/session", permission: Own, handle: (*Server).deleteSession, answer: typeOf[api.SignedOut](), empty: true, summary: "Log out"},
 		{method: "POST", pattern: base + "/session/exchange", permission: Anonymous, handle: (*Server).postExchange,
 			body: typeOf[api.Ticket](), answer: typeOf[api.Session](), summary: "A session here for a ticket of either node"},
 		{method: "POST", pattern: base + "/ticket", permission: View, handle: (*Server).postTicket, answer: typeOf[api.Ticket](),

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -210,6 +211,9 @@ func (b backend) Journal(_ context.Context, q api.JournalQuery) (api.Journal, er
 		From: nanosOf(q.From), To: nanosOf(q.To), Class: journal.Class(q.Kind), Category: journal.Category(q.Category), Area: q.Area, Source: q.Source, User: q.User, Text: q.Text,
 		Descending: true, Limit: q.Limit, Cursor: q.Cursor,
 	})
+	if errors.Is(err, journal.ErrCursor) {
+		return api.Journal{}, api.NewProblem(api.CodeBadRequest, "the cursor is not one of this list")
+	}
 	if err != nil {
 		return api.Journal{}, err
 	}
