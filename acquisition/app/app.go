@@ -1,11 +1,14 @@
 // Package app runs the engineers' applications of an area: Starlark programs that react to tags or to time, set tags of
-// their own and write to devices. It is an [acquisition.Source] with one device for each application, so the active node
-// alone runs them, and their outputs travel and are recorded like what devices say.
+// their own and write to devices. Each is an [acquisition.Source] with one device, so the active node alone runs it, and
+// its outputs travel and are recorded like what devices say. An [Engine] is what the applications of an area share: who
+// is woken by which tag.
 //
 // Each application has a goroutine and an interpreter of its own. A deployment compiles first and swaps after: the new
 // source is tried with a copy of the state, and only when its start has succeeded does it replace the old one, between
 // two calls of that application; the others are not touched. A call that fails has no effect; three in a row disable the
-// application until it is deployed again or another node takes over.
+// application until it is deployed again or another node takes over. A call that does not end when it is told to (the
+// interpreter looks between two operations only) is abandoned: nobody waits for it, and the application does not run
+// again before it has ended.
 package app
 
 import (
@@ -26,6 +29,7 @@ import (
 )
 
 const (
+	hangLimit    = time.Second           // how long a call that was told to end is waited for
 	callLimit    = 50 * time.Millisecond // of one call; Starlark's own step limit ends most mistakes sooner
 	strikes      = 3                     // failed calls in a row that disable an application
 	maxBlind     = 10 * time.Second      // how long the first call waits for inputs that have no present value
@@ -38,6 +42,7 @@ const (
 var (
 	ErrUnknown = errors.New("no such application")
 	ErrStopped = errors.New("applications run on the active node only")
+	ErrHanging = errors.New("a call of the application does not come to an end: it cannot run again before that, or before the node starts again")
 )
 
 // Spec is what the configuration says of an application.
@@ -79,33 +84,47 @@ type Event struct {
 
 // Options is what an engine needs. Its functions are called from the goroutines of the applications.
 type Options struct {
-	Specs  []Spec
-	Live   *live.Table
-	Lookup func(name string) (tag.ID, bool)
+	// Read returns the present sample of a tag.
+	Read func(name string) tag.Sample
 	// Commit takes the effects of one call as one step: the outputs, and the new state if it is not nil.
 	Commit func(app string, state []byte, outputs []tag.Update)
 	// Write carries out a write to a device, with everything an operator's write goes through.
-	Write  func(ctx context.Context, app string, to tag.ID, v tag.Value) error
+	Write  func(ctx context.Context, app, to string, v tag.Value) error
 	Event  func(Event)  // may be nil
 	Logger *slog.Logger // nil: none
 }
 
-// Engine runs the applications of one area.
+// Engine is what the applications of one area share.
 type Engine struct {
-	o       Options
-	log     *slog.Logger
-	apps    []*application
-	byName  map[string]*application
-	readers map[tag.ID][]*application
+	o    Options
+	log  *slog.Logger
+	hang time.Duration
+
+	mu      sync.Mutex
+	apps    []*Application
+	byName  map[string]*Application
+	bound   binding
+	rebound chan struct{} // bound is another one
+
+	running    sync.Mutex // held to begin and to end
+	runs       int        // of the applications
+	quit       context.CancelFunc
+	dispatched chan struct{} // closed when the dispatcher has ended
 }
 
-// application is one of them. The mutex guards what both its goroutine and callers touch.
-type application struct {
+// binding is where the engine sees tags change: a table, and who reads which tag of it.
+type binding struct {
+	table   *live.Table
+	seq     uint64 // of the table when it was bound
+	readers map[tag.ID][]*Application
+}
+
+// Application is one of them. The mutex guards what both its goroutine and callers touch.
+type Application struct {
+	engine *Engine
 	spec   Spec
 	env    script.Env
-	inputs map[string]tag.ID
 	own    map[string]tag.ID
-	device map[string]tag.ID // of the tags it may write
 
 	changed chan struct{} // an input has changed
 	orders  chan order    // deployments while running
@@ -117,7 +136,8 @@ type application struct {
 	state    []byte
 	stateOf  string // hash of the generation that made the state
 	running  bool
-	disabled string // why it is, "" if it is not
+	disabled string          // why it is, "" if it is not
+	hanging  <-chan struct{} // closed when the abandoned call has ended; nil: there is none
 	lines    []Line
 	status   acquisition.DeviceStatus
 }
@@ -128,52 +148,71 @@ type order struct {
 	answer     chan error
 }
 
-// New returns an engine without any source: the applications wait for [Engine.Load] or [Engine.Deploy].
-func New(o Options) (*Engine, error) {
-	e := &Engine{o: o, log: o.Logger, byName: map[string]*application{}, readers: map[tag.ID][]*application{}}
+// New returns an engine without applications.
+func New(o Options) *Engine {
+	e := &Engine{o: o, log: o.Logger, hang: hangLimit, byName: map[string]*Application{}, rebound: make(chan struct{}, 1)}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
-	for _, spec := range o.Specs {
-		a, err := newApplication(spec, o.Lookup)
-		if err != nil {
-			return nil, fmt.Errorf("application %s: %w", spec.Name, err)
-		}
-		for _, id := range a.inputs {
-			e.readers[id] = append(e.readers[id], a)
-		}
-		e.apps = append(e.apps, a)
-		e.byName[spec.Name] = a
-	}
-	return e, nil
+	return e
 }
 
-func newApplication(spec Spec, lookup func(string) (tag.ID, bool)) (*application, error) {
-	a := &application{
-		spec: spec, inputs: map[string]tag.ID{}, own: map[string]tag.ID{}, device: map[string]tag.ID{},
+// Make returns an application without any source, which waits for [Engine.Load] or [Engine.Deploy]. It is none of the
+// engine's before [Engine.Adopt].
+func (e *Engine) Make(spec Spec) *Application {
+	a := &Application{
+		engine: e, spec: spec, own: map[string]tag.ID{},
 		changed: make(chan struct{}, 1), orders: make(chan order), writes: make(chan script.Write, waitingCalls),
 		env:    script.Env{Inputs: spec.Inputs, Outputs: map[string]tag.Type{}, Writable: map[string]tag.Type{}},
 		status: acquisition.DeviceStatus{Device: spec.Name, Endpoint: "application", Tags: len(spec.Outputs), Since: time.Now()},
-	}
-	for _, name := range spec.Inputs {
-		id, ok := lookup(name)
-		if !ok {
-			return nil, fmt.Errorf("no tag is named %q", name)
-		}
-		a.inputs[name] = id
 	}
 	for _, d := range spec.Outputs {
 		a.own[d.Name], a.env.Outputs[d.Name] = d.ID, d.Type
 	}
 	for _, d := range spec.Writable {
-		a.device[d.Name], a.env.Writable[d.Name] = d.ID, d.Type
+		a.env.Writable[d.Name] = d.Type
 	}
-	return a, nil
+	return a
+}
+
+// Adopt makes these the applications of the engine, and a table the one in which their inputs change. Those that were
+// there before go on, and see every change once; those that are left out must have ended.
+func (e *Engine) Adopt(apps []*Application, table *live.Table, lookup func(name string) (tag.ID, bool)) {
+	b := binding{table: table, seq: table.Seq(), readers: map[tag.ID][]*Application{}}
+	byName := map[string]*Application{}
+	for _, a := range apps {
+		byName[a.spec.Name] = a
+		for _, name := range a.spec.Inputs {
+			if id, ok := lookup(name); ok {
+				b.readers[id] = append(b.readers[id], a)
+			}
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.apps, e.byName, e.bound = apps, byName, b
+	select {
+	case e.rebound <- struct{}{}:
+	default:
+	}
+}
+
+// Named returns the application of that name, nil if there is none.
+func (e *Engine) Named(name string) *Application {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.byName[name]
+}
+
+func (e *Engine) all() []*Application {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.apps
 }
 
 // Check compiles a source without deploying it.
 func (e *Engine) Check(name, source string) error {
-	a := e.byName[name]
+	a := e.Named(name)
 	if a == nil {
 		return fmt.Errorf("application %q: %w", name, ErrUnknown)
 	}
@@ -181,7 +220,7 @@ func (e *Engine) Check(name, source string) error {
 	return err
 }
 
-func (a *application) compile(source string) (*script.Program, error) {
+func (a *Application) compile(source string) (*script.Program, error) {
 	p, err := script.Compile(a.spec.Name+".star", []byte(source))
 	if err != nil {
 		return nil, err
@@ -195,7 +234,7 @@ func (a *application) compile(source string) (*script.Program, error) {
 // Load sets the source and the state of an application that does not run: at the start of the node, and on the standby
 // whatever the active has deployed. With a nil state the one it has is kept.
 func (e *Engine) Load(name string, g Generation, state []byte) error {
-	a := e.byName[name]
+	a := e.Named(name)
 	if a == nil {
 		return fmt.Errorf("application %q: %w", name, ErrUnknown)
 	}
@@ -212,9 +251,19 @@ func (e *Engine) Load(name string, g Generation, state []byte) error {
 	return err
 }
 
+// Restore sets the state of an application that does not run to what was stored, and by which generation: that of another
+// one is migrated when the application starts.
+func (e *Engine) Restore(name string, state []byte, of string) {
+	if a := e.Named(name); a != nil {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.state, a.stateOf = slices.Clone(state), of
+	}
+}
+
 // SetState sets the state of an application that does not run: the standby follows the active.
 func (e *Engine) SetState(name string, state []byte) {
-	if a := e.byName[name]; a != nil {
+	if a := e.Named(name); a != nil {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.state, a.stateOf = slices.Clone(state), a.present.Hash()
@@ -224,7 +273,7 @@ func (e *Engine) SetState(name string, state []byte) {
 // Deploy replaces the source of a running application. It returns when the new generation runs, or with the reason why
 // the old one goes on.
 func (e *Engine) Deploy(ctx context.Context, name string, g Generation) error {
-	a := e.byName[name]
+	a := e.Named(name)
 	if a == nil {
 		return fmt.Errorf("application %q: %w", name, ErrUnknown)
 	}
@@ -262,8 +311,9 @@ type Status struct {
 
 // Apps returns the applications in the order of the configuration.
 func (e *Engine) Apps() []Status {
-	out := make([]Status, 0, len(e.apps))
-	for _, a := range e.apps {
+	apps := e.all()
+	out := make([]Status, 0, len(apps))
+	for _, a := range apps {
 		a.mu.Lock()
 		out = append(out, Status{
 			Name: a.spec.Name, Generation: a.present, Deployed: a.present.Source != "", Running: a.running, Disabled: a.disabled,
@@ -274,30 +324,30 @@ func (e *Engine) Apps() []Status {
 	return out
 }
 
-// Devices implements [acquisition.Source].
-func (e *Engine) Devices() []string {
-	names := make([]string, len(e.apps))
-	for i, a := range e.apps {
+// Names are the names of the applications, in the order of the configuration.
+func (e *Engine) Names() []string {
+	apps := e.all()
+	names := make([]string, len(apps))
+	for i, a := range apps {
 		names[i] = a.spec.Name
 	}
 	return names
 }
 
+// Devices implements [acquisition.Source].
+func (a *Application) Devices() []string { return []string{a.spec.Name} }
+
 // Status implements [acquisition.Source].
-func (e *Engine) Status() []acquisition.DeviceStatus {
-	out := make([]acquisition.DeviceStatus, len(e.apps))
-	for i, a := range e.apps {
-		a.mu.Lock()
-		out[i] = a.status
-		a.mu.Unlock()
-	}
-	return out
+func (a *Application) Status() []acquisition.DeviceStatus {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return []acquisition.DeviceStatus{a.status}
 }
 
 // Write implements [acquisition.Source]: what an application computes cannot be written.
-func (e *Engine) Write(context.Context, acquisition.Write) acquisition.WriteResult {
+func (a *Application) Write(context.Context, acquisition.Write) acquisition.WriteResult {
 	return acquisition.WriteResult{Outcome: acquisition.Refused, Err: errors.New("an output of an application cannot be written")}
 }
 
 // Probe implements [acquisition.Source]: there is nothing that could be out of reach.
-func (e *Engine) Probe(context.Context, string) error { return nil }
+func (a *Application) Probe(context.Context, string) error { return nil }

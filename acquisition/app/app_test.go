@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +28,7 @@ const (
 type rig struct {
 	table  *live.Table
 	engine *Engine
+	app    *Application
 
 	mu     sync.Mutex
 	state  string
@@ -47,11 +49,11 @@ func (r *rig) commit(_ string, state []byte, outputs []tag.Update) {
 func (r *rig) Publish(batch []tag.Update)       { r.table.Apply(batch) }
 func (r *rig) Settled(string, time.Time, error) {}
 
-func (r *rig) write(_ context.Context, app string, to tag.ID, v tag.Value) error {
+func (r *rig) write(_ context.Context, app, to string, v tag.Value) error {
 	time.Sleep(r.slow)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.writes = append(r.writes, fmt.Sprintf("%s %d=%s", app, to, v))
+	r.writes = append(r.writes, fmt.Sprintf("%s %s=%s", app, to, v))
 	if v.Truth() {
 		return nil
 	}
@@ -71,21 +73,22 @@ func (r *rig) stored() string {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{table: live.New(int(tags))}
-	ids := map[string]tag.ID{"in": in, "total": total, "pump": pump}
-	var err error
-	r.engine, err = New(Options{
-		Specs: []Spec{{
-			Name: "sum", Inputs: []string{"in"}, Outputs: []tag.Definition{{ID: total, Name: "total", Type: tag.TypeFloat64}},
-			Writable: []tag.Definition{{ID: pump, Name: "pump", Type: tag.TypeBool}}, Every: time.Second, StaleAfter: 5 * time.Second,
-		}},
-		Live: r.table, Lookup: func(name string) (tag.ID, bool) { id, ok := ids[name]; return id, ok },
-		Commit: r.commit, Write: r.write, Event: func(ev Event) { r.mu.Lock(); defer r.mu.Unlock(); r.events = append(r.events, ev) },
+	r.engine = New(Options{
+		Read: r.read, Commit: r.commit, Write: r.write, Event: func(ev Event) { r.mu.Lock(); defer r.mu.Unlock(); r.events = append(r.events, ev) },
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r.app = r.engine.Make(Spec{
+		Name: "sum", Inputs: []string{"in"}, Outputs: []tag.Definition{{ID: total, Name: "total", Type: tag.TypeFloat64}},
+		Writable: []tag.Definition{{ID: pump, Name: "pump", Type: tag.TypeBool}}, Every: time.Second, StaleAfter: 5 * time.Second,
+	})
+	r.engine.Adopt([]*Application{r.app}, r.table, lookup)
 	return r
 }
+
+var ids = map[string]tag.ID{"in": in, "total": total, "pump": pump}
+
+func lookup(name string) (tag.ID, bool) { id, ok := ids[name]; return id, ok }
+
+func (r *rig) read(name string) tag.Sample { return r.table.Get(ids[name]) }
 
 func version(body string) Generation {
 	return Generation{Source: "def init(state):\n    state.setdefault('n', 0)\ndef on_change(tags, state):\n" + body, By: "test"}
@@ -97,7 +100,7 @@ var adding = version("    state['n'] += tag('in')\n    output('total', state['n'
 func (r *rig) during(f func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
-	go func() { done <- r.engine.Run(ctx, r) }()
+	go func() { done <- r.app.Run(ctx, r) }()
 	synctest.Wait()
 	f()
 	cancel()
@@ -260,7 +263,7 @@ func TestASlowDeviceDoesNotStopTheProgram(t *testing.T) {
 		if !slices.ContainsFunc(lines, func(l Line) bool { return strings.Contains(l.Text, "refused by the device") }) {
 			t.Errorf("a refused write is not told: %v", lines)
 		}
-		if r.writes[0] != "sum 2=false" || r.writes[1] != "sum 2=true" {
+		if r.writes[0] != "sum pump=false" || r.writes[1] != "sum pump=true" {
 			t.Errorf("writes %v", r.writes[:2])
 		}
 	})
@@ -306,25 +309,104 @@ func TestTimerSlotsAreAbsolute(t *testing.T) {
 }
 
 func TestAMissingPeriodIsRefused(t *testing.T) {
-	e, err := New(Options{Specs: []Spec{{Name: "x"}}, Live: live.New(1), Lookup: func(string) (tag.ID, bool) { return 0, false }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := New(Options{})
+	e.Adopt([]*Application{e.Make(Spec{Name: "x"})}, live.New(1), lookup)
 	var located *script.Error
 	if err := e.Check("x", "def on_timer(tags, state): pass"); !errors.As(err, &located) || !strings.Contains(err.Error(), "no period") {
 		t.Errorf("%v", err)
 	}
-	if _, err := New(Options{Specs: []Spec{{Name: "x", Inputs: []string{"y"}}}, Lookup: func(string) (tag.ID, bool) { return 0, false }}); err == nil {
-		t.Error("an unknown input is accepted")
-	}
 }
 
 func TestTheLogIsBounded(t *testing.T) {
-	a := &application{}
+	a := &Application{}
 	for i := range 3 * keptLogs {
 		a.note(fmt.Sprint(i))
 	}
 	if len(a.lines) != keptLogs || a.lines[0].Text != fmt.Sprint(2*keptLogs) {
 		t.Errorf("%d lines from %s", len(a.lines), a.lines[0].Text)
 	}
+}
+
+// TestACallThatCannotBeEndedIsAbandoned: the run ends without it, and the application does not run beside it.
+func TestACallThatCannotBeEndedIsAbandoned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.put(1)
+		endless := make(chan struct{})
+		var stuck atomic.Bool
+		r.engine.o.Read = func(name string) tag.Sample {
+			s := r.table.Get(ids[name])
+			if s.Value.Number() == 2 && !stuck.Swap(true) {
+				<-endless // in the midst of an operation
+			}
+			return s
+		}
+		if err := r.engine.Load("sum", adding, nil); err != nil {
+			t.Fatal(err)
+		}
+		r.during(func() {
+			settle()
+			r.put(2)
+			time.Sleep(callLimit + hangLimit)
+			settle()
+			if st := r.engine.Apps()[0]; st.Disabled != ErrHanging.Error() || st.Calls != 2 {
+				t.Errorf("%+v", st)
+			}
+			if s := r.table.Get(total); s.Quality != tag.UncertainLastUsableValue || s.Value.Number() != 1 {
+				t.Errorf("its output: %v", s)
+			}
+			if err := r.engine.Deploy(t.Context(), "sum", adding); !errors.Is(err, ErrHanging) {
+				t.Errorf("deployed beside a call that goes on: %v", err)
+			}
+		})
+		r.during(settle)
+		if st := r.engine.Apps()[0]; st.Disabled != ErrHanging.Error() {
+			t.Errorf("after another activation: %+v", st)
+		}
+		close(endless)
+		synctest.Wait()
+		r.during(settle)
+		if s := r.table.Get(total); s.Quality != tag.Good || s.Value.Number() != 3 {
+			t.Errorf("after the end of the call: %v", s)
+		}
+	})
+}
+
+// TestAnApplicationOutlivesATable: its tags get other numbers in another table while it runs. It goes on, and no change is
+// lost or told twice.
+func TestAnApplicationOutlivesATable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.put(1)
+		if err := r.engine.Load("sum", adding, nil); err != nil {
+			t.Fatal(err)
+		}
+		first := r.table
+		next := live.New(9)
+		var mu sync.Mutex
+		r.engine.o.Read = func(name string) tag.Sample {
+			mu.Lock()
+			defer mu.Unlock()
+			if r.table == first {
+				return first.Get(ids[name])
+			}
+			return next.Get(ids[name] + 5)
+		}
+		r.during(func() {
+			settle()
+			r.put(2)
+			settle()
+			mu.Lock()
+			next.Apply([]tag.Update{{Tag: in + 5, Sample: first.Get(in)}})
+			r.table = next
+			mu.Unlock()
+			r.engine.Adopt([]*Application{r.app}, next, func(name string) (tag.ID, bool) { return ids[name] + 5, true })
+			settle()
+			next.Apply([]tag.Update{{Tag: in + 5, Sample: tag.Sample{Value: tag.Float64(10), Time: time.Now().UnixNano(), Quality: tag.Good}}})
+			settle()
+		})
+		if st := r.engine.Apps()[0]; st.Calls != 3 || r.stored() != `{"n":13.0}` {
+			t.Errorf("%d calls, state %s", st.Calls, r.stored())
+		}
+	})
 }

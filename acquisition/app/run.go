@@ -2,51 +2,29 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"scada/acquisition"
-	"scada/acquisition/live"
 	"scada/acquisition/script"
 	"scada/acquisition/tag"
 )
 
 // Run implements [acquisition.Source].
-func (e *Engine) Run(ctx context.Context, sink acquisition.Sink) error {
+func (a *Application) Run(ctx context.Context, sink acquisition.Sink) error {
+	a.engine.enter()
+	defer a.engine.leave()
 	var wg sync.WaitGroup
-	for _, a := range e.apps {
-		sink.Settled(a.spec.Name, time.Now(), nil) // an application waits for its inputs, nobody waits for it
-		wg.Go(func() { (&runner{engine: e, app: a}).run(ctx) })
-		wg.Go(func() { e.carryOut(ctx, a) })
-	}
-	e.dispatch(ctx)
+	sink.Settled(a.spec.Name, time.Now(), nil) // an application waits for its inputs, nobody waits for it
+	wg.Go(func() { a.carryOut(ctx) })
+	(&runner{engine: a.engine, app: a}).run(ctx)
 	wg.Wait()
 	return nil
 }
 
-// dispatch wakes the applications whose inputs change: one reader of the table for all of them.
-func (e *Engine) dispatch(ctx context.Context) {
-	w := e.o.Live.Watch()
-	defer w.Close()
-	seq := e.o.Live.Seq()
-	var changes []live.Change
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-w.C():
-		}
-		changes, seq = e.o.Live.Since(changes[:0], seq, 0)
-		for _, c := range changes {
-			for _, a := range e.readers[c.Tag] {
-				a.wake()
-			}
-		}
-	}
-}
-
-func (a *application) wake() {
+func (a *Application) wake() {
 	select {
 	case a.changed <- struct{}{}:
 	default:
@@ -54,7 +32,7 @@ func (a *application) wake() {
 }
 
 // calm forgets what has changed so far: the call that follows sees it.
-func (a *application) calm() {
+func (a *Application) calm() {
 	select {
 	case <-a.changed:
 	default:
@@ -62,13 +40,13 @@ func (a *application) calm() {
 }
 
 // carryOut does the device writes of an application, one after the other: a slow device must not stop the program.
-func (e *Engine) carryOut(ctx context.Context, a *application) {
+func (a *Application) carryOut(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case w := <-a.writes:
-			if err := e.o.Write(ctx, a.spec.Name, a.device[w.Tag], w.Value); err != nil && ctx.Err() == nil {
+			if err := a.engine.o.Write(ctx, a.spec.Name, w.Tag, w.Value); err != nil && ctx.Err() == nil {
 				a.note(fmt.Sprintf("write %s = %s: %s", w.Tag, w.Value, err))
 			}
 		}
@@ -78,7 +56,7 @@ func (e *Engine) carryOut(ctx context.Context, a *application) {
 // runner is an application at work on the active node. It belongs to one goroutine.
 type runner struct {
 	engine   *Engine
-	app      *application
+	app      *Application
 	instance *script.Instance
 	first    bool
 	failed   int // calls in a row
@@ -89,8 +67,8 @@ type runner struct {
 func (r *runner) run(ctx context.Context) {
 	a := r.app
 	r.last = map[tag.ID]tag.Sample{}
-	for _, id := range a.own {
-		r.last[id] = r.engine.o.Live.Get(id)
+	for name, id := range a.own {
+		r.last[id] = r.engine.o.Read(name)
 	}
 	r.stale = time.NewTimer(time.Hour)
 	r.stale.Stop()
@@ -114,6 +92,7 @@ func (r *runner) run(ctx context.Context) {
 		case <-a.changed:
 			r.call(script.Change)
 		case <-timer.C:
+			a.set(func() { a.status.Lateness = r.late() })
 			r.call(script.Timer)
 			timer.Reset(r.untilSlot())
 		case <-r.stale.C:
@@ -132,6 +111,12 @@ func (r *runner) untilSlot() time.Duration {
 	return now.Truncate(p).Add(p).Sub(now)
 }
 
+// late is how long ago the slot of on_timer was.
+func (r *runner) late() time.Duration {
+	now := time.Now()
+	return now.Sub(now.Truncate(max(r.app.spec.Every, 1)))
+}
+
 // waitSeeing waits until the inputs have present values again after a take-over, but not for ever.
 func (r *runner) waitSeeing(ctx context.Context) error {
 	give := time.Now().Add(maxBlind)
@@ -148,8 +133,8 @@ func (r *runner) waitSeeing(ctx context.Context) error {
 }
 
 func (r *runner) blind() bool {
-	for _, id := range r.app.inputs {
-		switch r.engine.o.Live.Get(id).Quality {
+	for _, name := range r.app.spec.Inputs {
+		switch r.engine.o.Read(name).Quality {
 		case tag.BadWaitingForInitialData, tag.UncertainLastUsableValue:
 			return true
 		}
@@ -174,18 +159,19 @@ func (r *runner) resume() {
 
 // start makes the generation the one that runs. Nothing is changed when it fails.
 func (r *runner) start(program *script.Program, g Generation, state []byte, migrate bool) error {
-	i, err := program.New(r.app.env, state, migrate)
-	if err != nil {
-		return err
-	}
-	end := limit(i)
-	out, err := i.Do(script.Call{Kind: script.Init, At: time.Now().UnixNano()})
-	end()
-	r.app.logAll(out.Logs)
-	if err != nil {
-		return err
-	}
 	a := r.app
+	if a.hangs() {
+		return ErrHanging
+	}
+	i, err := r.load(program, state, migrate)
+	if err != nil {
+		return err
+	}
+	out, err := r.do(i, script.Call{Kind: script.Init, At: time.Now().UnixNano()})
+	a.logAll(out.Logs)
+	if err != nil {
+		return err
+	}
 	a.set(func() {
 		a.program, a.present, a.disabled = program, g, ""
 		a.state, a.stateOf = i.State(), g.Hash()
@@ -221,12 +207,6 @@ func (r *runner) replace(o order) error {
 	return nil
 }
 
-// limit ends a call that takes too long; the function it returns must be called when the call has ended.
-func limit(i *script.Instance) func() {
-	t := time.AfterFunc(callLimit, func() { i.Cancel(fmt.Sprintf("the call took longer than %s", callLimit)) })
-	return func() { t.Stop() }
-}
-
 // call runs one function of the application and hands over what it did.
 func (r *runner) call(kind script.Kind) {
 	if r.instance == nil || !r.instance.Takes(kind) {
@@ -236,9 +216,7 @@ func (r *runner) call(kind script.Kind) {
 	if kind == script.Change {
 		a.calm()
 	}
-	end := limit(r.instance)
-	out, err := r.instance.Do(script.Call{Kind: kind, At: at.UnixNano(), First: r.first, Read: r.read})
-	end()
+	out, err := r.do(r.instance, script.Call{Kind: kind, At: at.UnixNano(), First: r.first, Read: r.engine.o.Read})
 	took := time.Since(at)
 	if kind != script.Init && kind != script.Close {
 		r.first = false
@@ -267,8 +245,6 @@ func (r *runner) call(kind script.Kind) {
 	r.hand(out, at.UnixNano())
 }
 
-func (r *runner) read(name string) tag.Sample { return r.engine.o.Live.Get(r.app.inputs[name]) }
-
 // hand gives the effects to the server: state and outputs as one step, the writes to the one who carries them out.
 func (r *runner) hand(out script.Effects, at int64) {
 	var batch []tag.Update
@@ -294,6 +270,10 @@ func (r *runner) hand(out script.Effects, at int64) {
 func (r *runner) strike(err error) {
 	r.failed++
 	r.app.note("failed: " + err.Error())
+	if errors.Is(err, ErrHanging) {
+		r.stop(err.Error())
+		return
+	}
 	if r.failed < strikes {
 		return
 	}
@@ -341,15 +321,15 @@ func (r *runner) tell(what, why string) {
 	}
 }
 
-func (a *application) set(f func()) {
+func (a *Application) set(f func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	f()
 }
 
-func (a *application) note(text string) { a.logAll([]string{text}) }
+func (a *Application) note(text string) { a.logAll([]string{text}) }
 
-func (a *application) logAll(lines []string) {
+func (a *Application) logAll(lines []string) {
 	if len(lines) == 0 {
 		return
 	}

@@ -205,8 +205,7 @@ type Channel struct {
 	Print string
 }
 
-// Channels returns the channels of an area, in the order of their first devices. The applications of an area are one
-// channel.
+// Channels returns the channels of an area, in the order of their first devices. Each application is one of its own.
 func (c *Config) Channels(area string) []Channel {
 	var list []Channel
 	at := map[string]int{}
@@ -224,7 +223,7 @@ func (c *Config) Channels(area string) []Channel {
 		list[i].Devices = append(list[i].Devices, d)
 	}
 	for i := range list {
-		list[i].Print = print(list[i].Devices)
+		list[i].Print = c.print(list[i].Devices)
 	}
 	return list
 }
@@ -233,19 +232,17 @@ func channelKey(d Device) string {
 	switch {
 	case d.Modbus != nil && len(d.Modbus.Endpoints) > 0:
 		return "modbus " + d.Modbus.Endpoints[0]
-	case d.App != nil:
-		return "applications"
 	}
 	return d.Driver + " " + d.Name
 }
 
-func print(devices []Device) string {
+func (c *Config) print(devices []Device) string {
 	plain := make([]Device, len(devices))
 	for i, d := range devices {
 		plain[i] = plainDevice(d).(Device)
 		plain[i].Weight = 0 // of the node's health, not of the polling
 		var tags []tag.Definition
-		for _, t := range d.Tags() {
+		for _, t := range append(c.touched(d.App), d.Tags()...) {
 			tags = append(tags, plainTag(t).(tag.Definition))
 		}
 		plain[i].Calculated = tags
@@ -253,6 +250,19 @@ func print(devices []Device) string {
 	// Plain structs of strings and numbers; a NaN was refused when it was read.
 	b, _ := json.Marshal(plain)
 	return string(b)
+}
+
+// touched are the tags of others that an application reads or writes: it is what they are.
+func (c *Config) touched(a *App) (tags []tag.Definition) {
+	if a == nil {
+		return nil
+	}
+	for _, name := range slices.Concat(a.Inputs, a.Writes) {
+		if id, ok := c.Lookup(name); ok {
+			tags = append(tags, c.Tags[id])
+		}
+	}
+	return tags
 }
 
 // Tags returns the tags of the device.

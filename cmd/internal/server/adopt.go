@@ -3,10 +3,10 @@ package server
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"scada/acquisition"
-	"scada/acquisition/app"
 	"scada/acquisition/tag"
 	"scada/cmd/internal/config"
 	"scada/redundancy"
@@ -22,7 +22,7 @@ type change struct {
 // areaChange is what a change does to the sources of an area.
 type areaChange struct {
 	leave, enter []acquisition.Source
-	apps         *app.Engine // nil: the present one stays
+	stay         []acquisition.Source
 }
 
 // errNeedsRestart is why a configuration cannot be taken over while the node runs.
@@ -51,7 +51,7 @@ func (s *Server) prepare(cfg *config.Config) (*change, error) {
 }
 
 // prepareArea decides which sources stay: those whose channel is configured as before. What reads the table of values by
-// number (calculated tags, applications) cannot outlive a change of the tags.
+// number (calculated tags) cannot outlive a change of the tags.
 func (s *Server) prepareArea(a *area, before, g *generation) (*areaChange, error) {
 	ac := &areaChange{}
 	have := map[string]*feed{}
@@ -64,15 +64,10 @@ func (s *Server) prepareArea(a *area, before, g *generation) (*areaChange, error
 	for _, c := range g.cfg.Channels(a.name) {
 		if old := have[c.Key]; old != nil && old.print == c.Print && !(old.bound && renew) {
 			delete(have, c.Key)
+			ac.stay = append(ac.stay, old)
 			continue
 		}
-		if c.Devices[0].App != nil {
-			var err error
-			if ac.apps, err = s.appEngine(a.apps, g); err != nil {
-				return nil, err
-			}
-		}
-		f, err := s.buildFeed(a, g, c, ac.apps)
+		f, err := s.buildFeed(a, g, c)
 		if err != nil {
 			return nil, err
 		}
@@ -80,12 +75,6 @@ func (s *Server) prepareArea(a *area, before, g *generation) (*areaChange, error
 	}
 	for _, f := range have {
 		ac.leave = append(ac.leave, f)
-		if _, is := f.Source.(*app.Engine); is && ac.apps == nil {
-			var err error
-			if ac.apps, err = s.appEngine(a.apps, g); err != nil { // without applications
-				return nil, err
-			}
-		}
 	}
 	return ac, nil
 }
@@ -151,7 +140,7 @@ func (s *Server) swap(ch *change, told string) error {
 			a.renumber(renumber(from, to, alike), ch.gen, name == told)
 			a.proof = s.newProof(a)
 		}
-		a.swap(ch.gen, ch.areas[name].apps)
+		a.swap(ch.gen, slices.Concat(ch.areas[name].stay, ch.areas[name].enter))
 	}
 	return nil
 }
@@ -186,14 +175,12 @@ func (a *area) renumber(ids map[tag.ID]tag.ID, g *generation, current bool) {
 
 // swap takes over what a generation says of the area. The caller holds the mutex. The state of the alarms survives by
 // name: the active judges it anew and tells the standby the outcome.
-func (a *area) swap(g *generation, apps *app.Engine) {
+func (a *area) swap(g *generation, sources []acquisition.Source) {
 	plan := g.plans[a.name]
 	plan.engine = nil // it was made to see that it can be
 	a.areaPlan, a.live, a.digest, a.flood = plan, g.live, g.cfg.Digest, plan.alarms.Flood
-	if apps != nil {
-		if err := a.apps.adoptEngine(apps, g); err != nil {
-			a.log.Error("Applications of a changed configuration cannot be stored", "area", a.name, "error", err)
-		}
+	if err := a.apps.adoptFeeds(sources, g); err != nil {
+		a.log.Error("Applications of a changed configuration cannot be stored", "area", a.name, "error", err)
 	}
 	a.changed++
 	if !a.active {

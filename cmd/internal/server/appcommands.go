@@ -16,7 +16,7 @@ import (
 // appsOf returns the applications of the area that has the one named.
 func (s *Server) appsOf(name string) *apps {
 	for _, a := range s.areas {
-		if slices.Contains(a.apps.engine.Load().Devices(), name) {
+		if slices.Contains(a.apps.engine.Names(), name) {
 			return a.apps
 		}
 	}
@@ -73,7 +73,7 @@ func (s *Server) appHere(ctx context.Context, req appRequest) appAnswer {
 	var err error
 	switch {
 	case req.Check:
-		err = h.engine.Load().Check(req.Name, req.Source)
+		err = h.engine.Check(req.Name, req.Source)
 	case req.Show:
 	default:
 		var g app.Generation
@@ -114,7 +114,7 @@ func (h *apps) chosen(req appRequest) (app.Generation, error) {
 // show is the application for clients.
 func (h *apps) show(name string) api.App {
 	out := api.App{Name: name, Area: h.area.name, Node: h.s.nodeName}
-	for _, st := range h.engine.Load().Apps() {
+	for _, st := range h.engine.Apps() {
 		if st.Name != name {
 			continue
 		}
@@ -139,7 +139,7 @@ func (b backend) Apps() []api.App {
 	var out []api.App
 	for _, name := range b.areaNames {
 		h := b.areas[name].apps
-		for _, n := range h.engine.Load().Devices() {
+		for _, n := range h.engine.Names() {
 			a := h.show(n)
 			a.Log, a.Source, a.State = nil, "", nil
 			out = append(out, a)

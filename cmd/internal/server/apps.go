@@ -6,16 +6,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"scada/acquisition"
 	"scada/acquisition/app"
 	"scada/acquisition/tag"
+	"scada/cmd/internal/config"
 	"scada/history/journal"
 	"scada/redundancy"
 	"scada/web/api"
@@ -48,80 +48,101 @@ type apps struct {
 	s      *Server
 	area   *area
 	dir    string
-	engine atomic.Pointer[app.Engine] // of the present generation
+	engine *app.Engine
 
 	deploying sync.Mutex // one deployment at a time
 
 	mu      sync.Mutex
 	files   map[string]string // application -> file in the deployment folder
+	feeds   map[string]*feed  // application -> what publishes its outputs
 	records map[string]*appRecord
-	changed map[string]bool   // not on disk yet
-	broken  map[string]string // standby: what this node cannot run although the active does
+	changed map[string]bool        // not on disk yet
+	moved   bool                   // a state is not
+	stored  map[string]storedState // what was on disk when the node started
+	broken  map[string]string      // standby: what this node cannot run although the active does
 }
 
-// buildApps makes what holds an area's applications.
-func (s *Server) buildApps(a *area, g *generation) (*apps, error) {
-	h := &apps{s: s, area: a, dir: filepath.Join(s.cfg.Nodes[s.nodeName].Data, "apps"), records: map[string]*appRecord{}, changed: map[string]bool{}, broken: map[string]string{}}
-	e, err := s.appEngine(h, g)
-	if err != nil {
-		return nil, err
+// newApps makes what holds an area's applications. There are none yet.
+func (s *Server) newApps(a *area) *apps {
+	h := &apps{
+		s: s, area: a, dir: filepath.Join(s.cfg.Nodes[s.nodeName].Data, "apps"), files: map[string]string{}, feeds: map[string]*feed{},
+		records: map[string]*appRecord{}, changed: map[string]bool{}, broken: map[string]string{},
 	}
-	return h, h.adoptEngine(e, g)
-}
-
-// appEngine makes the engine of the applications of a generation. Nothing is loaded yet.
-func (s *Server) appEngine(h *apps, g *generation) (*app.Engine, error) {
-	var specs []app.Spec
-	for _, d := range g.cfg.Devices {
-		if d.Area != h.area.name || d.App == nil {
-			continue
-		}
-		spec := app.Spec{Name: d.Name, Inputs: d.App.Inputs, Outputs: d.App.Outputs, Every: d.App.Every, StaleAfter: d.App.StaleAfter}
-		for _, name := range d.App.Writes {
-			def, _ := g.definition(name)
-			spec.Writable = append(spec.Writable, def)
-		}
-		specs = append(specs, spec)
-	}
-	return app.New(app.Options{
-		Specs: specs, Live: g.live, Lookup: g.cfg.Lookup, Commit: h.commit, Write: h.write, Event: h.event, Logger: s.log.With("component", "applications"),
+	h.engine = app.New(app.Options{
+		Read: func(name string) tag.Sample { return s.now().last(name) }, Commit: h.commit, Write: h.write, Event: h.event,
+		Logger: s.log.With("component", "applications"),
 	})
+	return h
 }
 
-// adoptEngine replaces an engine that does not run any more: the new one goes on with what was deployed and with its state.
-// Applications that were not there before are looked for on disk.
-func (h *apps) adoptEngine(e *app.Engine, g *generation) error {
+// appSpec is what the configuration says of an application.
+func appSpec(g *generation, d config.Device) app.Spec {
+	spec := app.Spec{Name: d.Name, Inputs: d.App.Inputs, Outputs: d.App.Outputs, Every: d.App.Every, StaleAfter: d.App.StaleAfter}
+	for _, name := range d.App.Writes {
+		def, _ := g.definition(name)
+		spec.Writable = append(spec.Writable, def)
+	}
+	return spec
+}
+
+// adoptFeeds takes over the applications among the sources of a generation. Those that are there already go on; those that
+// are there anew, or differently, go on with what was deployed and with its state; those that were not there before are
+// looked for on disk.
+func (h *apps) adoptFeeds(sources []acquisition.Source, g *generation) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.engine.Store(e)
-	h.files = map[string]string{}
+	fresh := map[string]bool{}
+	feeds := map[string]*feed{}
+	for _, src := range sources {
+		if f, ok := src.(*feed); ok {
+			if a, is := f.Source.(*app.Application); is {
+				name := a.Devices()[0]
+				feeds[name], fresh[name] = f, h.feeds[name] != f
+			}
+		}
+	}
+	h.files, h.feeds = map[string]string{}, feeds
+	var list []*app.Application
 	for _, d := range g.cfg.Devices {
-		if d.Area == h.area.name && d.App != nil {
+		if f := feeds[d.Name]; f != nil && d.App != nil {
+			list = append(list, f.Source.(*app.Application))
 			h.files[d.Name] = d.App.File
 		}
 	}
-	if len(h.files) > 0 {
-		if err := os.MkdirAll(h.dir, 0o750); err != nil {
-			return fmt.Errorf("creating the folder of the applications: %w", err)
-		}
-	}
+	h.engine.Adopt(list, g.live, g.cfg.Lookup)
 	for name := range h.records {
-		if h.files[name] == "" {
+		if feeds[name] == nil {
+			h.moved = true
 			delete(h.records, name)
 			delete(h.broken, name)
 		}
 	}
-	for _, name := range e.Devices() {
-		r := h.records[name]
-		if r == nil {
-			h.load(name)
-		} else if len(r.Generations) > 0 {
-			if err := e.Load(name, r.Generations[len(r.Generations)-1], r.State); err != nil {
-				h.s.log.Error("An application cannot run", "app", name, "error", err)
-			}
+	if len(list) == 0 {
+		return nil
+	}
+	if err := os.MkdirAll(h.dir, 0o750); err != nil {
+		return fmt.Errorf("creating the folder of the applications: %w", err)
+	}
+	h.loadStates()
+	for _, name := range h.engine.Names() {
+		if fresh[name] {
+			h.bring(name)
 		}
 	}
 	return nil
+}
+
+// bring gives an application that was made anew what was deployed. The caller holds the mutex.
+func (h *apps) bring(name string) {
+	r := h.records[name]
+	switch {
+	case r == nil:
+		h.load(name)
+	case len(r.Generations) > 0:
+		if err := h.engine.Load(name, r.Generations[len(r.Generations)-1], r.State); err != nil {
+			h.s.log.Error("An application cannot run", "app", name, "error", err)
+		}
+	}
 }
 
 // file is the source of an application in the deployment folder.
@@ -131,47 +152,16 @@ func (h *apps) file(name string) string {
 	return h.files[name]
 }
 
-func (h *apps) path(name string) string { return filepath.Join(h.dir, name+".json") }
-
-// load brings back what was deployed, or takes the file of the deployment folder when nothing ever was. What cannot be
-// used does not stop the node: the application is shown as one that does not run.
-func (h *apps) load(name string) {
-	r := &appRecord{Name: name}
-	h.records[name] = r
-	b, err := os.ReadFile(h.path(name))
-	switch {
-	case err == nil:
-		err = json.Unmarshal(b, r)
-	case errors.Is(err, fs.ErrNotExist):
-		err = h.first(r)
-	}
-	if err == nil && len(r.Generations) > 0 {
-		err = h.engine.Load().Load(name, r.Generations[len(r.Generations)-1], r.State)
-	}
-	if err != nil {
-		h.s.log.Error("An application cannot run", "app", name, "error", err)
-	}
-}
-
-// first takes the file of the deployment folder.
-func (h *apps) first(r *appRecord) error {
-	source, err := readSource(h.files[r.Name])
-	if err != nil {
-		return err
-	}
-	g := app.Generation{Source: source, By: "file", At: time.Now().UTC()}
-	r.Generations, r.Seen = []app.Generation{g}, g.Hash()
-	h.changed[r.Name] = true
-	return nil
-}
-
 // commit takes the effects of a call as one step of the area: outputs and state are never from different calls.
 func (h *apps) commit(name string, state []byte, outputs []tag.Update) {
 	var extra []redundancy.Record
 	if state != nil {
 		extra = append(extra, jsonRecord(kindAppState, appState{name, state}))
 	}
-	h.area.take(outputs, effects{records: extra, then: func() {
+	h.mu.Lock()
+	from := h.feeds[name]
+	h.mu.Unlock()
+	h.area.take(outputs, effects{from: from, records: extra, then: func() {
 		if state != nil {
 			h.setState(name, state)
 		}
@@ -182,24 +172,23 @@ func (h *apps) setState(name string, state []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if r := h.records[name]; r != nil {
-		r.State, h.changed[name] = state, true
+		r.State, h.moved = state, true
 	}
 }
 
 // write carries out a write of an application as if an operator had asked for it.
-func (h *apps) write(ctx context.Context, name string, to tag.ID, v tag.Value) error {
-	g := h.s.now()
-	if int(to) >= len(g.cfg.Tags) {
+func (h *apps) write(ctx context.Context, name, to string, v tag.Value) error {
+	def, ok := h.s.now().definition(to)
+	if !ok {
 		return errors.New("the configuration has changed")
 	}
-	def := g.cfg.Tags[to]
 	if !def.Range.IsZero() && (v.Number() < def.Range.Low || v.Number() > def.Range.High) {
 		return fmt.Errorf("outside the range %g .. %g of the tag", def.Range.Low, def.Range.High)
 	}
 	deadline := time.Now().Add(appWriteWithin)
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	req := writeRequest{Tag: def.Name, Value: tag.AppendUpdate(nil, tag.Update{Tag: to, Sample: tag.Sample{Value: v}}), By: "app:" + name, Deadline: deadline}
+	req := writeRequest{Tag: def.Name, Value: tag.AppendUpdate(nil, tag.Update{Tag: def.ID, Sample: tag.Sample{Value: v}}), By: "app:" + name, Deadline: deadline}
 	ans := h.s.writeHere(ctx, h.area, req)
 	switch {
 	case ans.Problem != nil:
@@ -222,7 +211,7 @@ func (h *apps) deploy(ctx context.Context, name string, g app.Generation, seen s
 	ctx, cancel := context.WithTimeout(ctx, deployWithin)
 	defer cancel()
 	before := h.record(name)
-	err := h.engine.Load().Deploy(ctx, name, g)
+	err := h.engine.Deploy(ctx, name, g)
 	e := h.s.newEntry(journal.ClassConfig, "application deployed", h.area.name, name, g.By, g.Comment)
 	e.Old, e.New, e.Result = before.hash(), g.Hash(), "ok"
 	if err != nil {
@@ -293,7 +282,7 @@ func (h *apps) adopt(deployed ...appRecord) {
 }
 
 func (h *apps) adoptOne(r appRecord) {
-	err := h.engine.Load().Load(r.Name, r.Generations[len(r.Generations)-1], r.State)
+	err := h.engine.Load(r.Name, r.Generations[len(r.Generations)-1], r.State)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	old := h.records[r.Name]
@@ -301,7 +290,7 @@ func (h *apps) adoptOne(r appRecord) {
 		return // of another configuration, which the digest keeps from mirroring
 	}
 	r.Seen = old.Seen
-	h.records[r.Name], h.changed[r.Name] = &r, true
+	h.records[r.Name], h.changed[r.Name], h.moved = &r, true, true
 	delete(h.broken, r.Name)
 	if err != nil {
 		h.broken[r.Name] = err.Error()
@@ -312,7 +301,7 @@ func (h *apps) adoptState(st appState) {
 	if h == nil {
 		return
 	}
-	h.engine.Load().SetState(st.Name, st.State)
+	h.engine.SetState(st.Name, st.State)
 	h.setState(st.Name, st.State)
 }
 
@@ -324,7 +313,7 @@ func (h *apps) snapshot() []redundancy.Record {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var out []redundancy.Record
-	for _, name := range h.engine.Load().Devices() {
+	for _, name := range h.engine.Names() {
 		out = append(out, jsonRecord(kindApp, h.records[name]))
 	}
 	return out
@@ -338,35 +327,10 @@ func (h *apps) problems() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var out []string
-	for _, name := range h.engine.Load().Devices() {
+	for _, name := range h.engine.Names() {
 		if why := h.broken[name]; why != "" {
 			out = append(out, fmt.Sprintf("application %s of the active does not run here: %s", name, why))
 		}
 	}
 	return out
-}
-
-// run writes to disk what has changed, until ctx ends, and then once more.
-func (h *apps) run(ctx context.Context) error {
-	return keepStored(ctx, h.s.log, "applications of "+h.area.name, h.save)
-}
-
-func (h *apps) save() error {
-	h.mu.Lock()
-	pending := map[string][]byte{}
-	for name := range h.changed {
-		if b, err := json.Marshal(h.records[name]); err == nil {
-			pending[name] = b
-		}
-	}
-	clear(h.changed)
-	h.mu.Unlock()
-	var errs []error
-	for name, b := range pending {
-		if err := replaceFile(h.path(name), b, storedFileMode); err != nil {
-			errs = append(errs, err)
-			h.note(name, func(*appRecord) {})
-		}
-	}
-	return errors.Join(errs...)
 }

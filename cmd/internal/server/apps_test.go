@@ -1,9 +1,11 @@
 package server
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -162,5 +164,89 @@ func TestADeploymentReachesBothNodes(t *testing.T) {
 		w.within(time.Second, "both are back", same(first))
 		w.within(time.Second, "the journal of b has it", w.journalHas("b", journal.ClassConfig, "erik", "ok"))
 		w.within(time.Second, "the journal of b has the refusal", w.journalHas("b", journal.ClassConfig, "erik", "refused"))
+	})
+}
+
+const starting = `
+def init(state):
+    state["starts"] = state.get("starts", 0) + 1
+    state.setdefault("n", 0)
+
+def on_timer(tags, state):
+    state["n"] += 1
+    output("%s", state["n"])
+`
+
+// TestOnlyAChangedApplicationStartsAgain: when tags get other numbers, applications go on that do not touch a changed one,
+// and their outputs keep going to their own tags.
+func TestOnlyAChangedApplicationStartsAgain(t *testing.T) {
+	folder := t.TempDir()
+	declared := "apps:\n"
+	for _, name := range []string{"one", "two", "six"} {
+		file := filepath.Join(folder, name+".star")
+		if err := os.WriteFile(file, fmt.Appendf(nil, strings.Replace(starting, "%s", "%s/n", 1), name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		declared += fmt.Sprintf("  - {name: %s, file: %q, inputs: [%s], every: 1s}\n", name, file, map[string]string{"one": "trip", "two": "level", "six": "trip"}[name])
+	}
+	plant := strings.Replace(bubblePlant, "scan_classes:", declared+"scan_classes:", 1)
+	plant = strings.Replace(plant, "alarms:\n", "  - {name: one/n, app: one, type: int32}\n  - {name: two/n, app: two, type: int32}\n  - {name: six/n, app: six, type: int32}\nalarms:\n", 1)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorldOf(t, plant, nil)
+		w.ready()
+		starts := func(node, name string) (starts, n float64) {
+			var state struct{ Starts, N float64 }
+			if err := json.Unmarshal(w.node[node].appsOf(name).record(name).State, &state); err != nil {
+				w.t.Errorf("state of %s on %s: %v", name, node, err)
+			}
+			return state.Starts, state.N
+		}
+		began := map[string]float64{}
+		expect := func(what string, again ...string) {
+			w.t.Helper()
+			before := map[string]float64{}
+			for _, name := range []string{"one", "two", "six"} {
+				_, before[name] = starts("a", name)
+			}
+			time.Sleep(3 * time.Second)
+			for _, name := range []string{"one", "two", "six"} {
+				if w.node["a"].appsOf(name) == nil {
+					continue
+				}
+				if slices.Contains(again, name) {
+					began[name]++
+				}
+				for _, node := range []string{"a", "b"} {
+					got, n := starts(node, name)
+					if got != began[name] || n < before[name]+2 {
+						w.t.Errorf("%s: %s on %s was started %v times, want %v; n was %v and is %v", what, name, node, got, began[name], before[name], n)
+					}
+					if v := w.value(node, name+"/n"); v.Quality != tag.Good || v.Value.Number() < n-1 || v.Value.Number() > n {
+						w.t.Errorf("%s: %s/n on %s is %s %s, the state says %v", what, name, node, v.Value, v.Quality, n)
+					}
+				}
+			}
+		}
+		expect("at first", "one", "two", "six")
+		plant = strings.Replace(plant, "tags:\n", "tags:\n  - {name: aaa/new, device: plc, address: \"hr:1\", type: uint16, scan: fast}\n", 1)
+		w.deploy("a", plant)
+		expect("a tag more")
+		plant = strings.Replace(plant, "range: [0, 1000]", "range: [0, 900]", 1)
+		if ans := w.deploy("a", plant); fmt.Sprint(ans.Reconnects) != "[plc two]" {
+			w.t.Errorf("%v begin anew", ans.Reconnects)
+		}
+		expect("an input changed", "two")
+		plant = strings.Replace(plant, "one.star\", inputs: [trip], every: 1s", "one.star\", inputs: [trip, level], every: 1s", 1)
+		w.deploy("a", plant)
+		expect("a declaration changed", "one")
+		plant = strings.Replace(plant, "  - {name: six, file", "  - {name: seven, file", 1)
+		w.deploy("a", strings.Replace(plant, "app: six", "app: seven", 1))
+		for _, node := range []string{"a", "b"} {
+			if w.node[node].appsOf("six") != nil || w.node[node].appsOf("seven") == nil {
+				w.t.Errorf("six has not become seven on %s", node)
+			}
+		}
+		w.sameArchives()
+		w.end()
 	})
 }

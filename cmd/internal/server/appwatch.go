@@ -36,7 +36,7 @@ func (h *apps) watch(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		for _, name := range h.engine.Load().Devices() {
+		for _, name := range h.engine.Names() {
 			info, err := os.Stat(h.file(name))
 			if err != nil {
 				continue // gone: what was deployed stays

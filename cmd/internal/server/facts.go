@@ -110,7 +110,7 @@ func (f *facts) ofDevice(name, fact string) (tag.Value, bool) {
 // ofApp tells whether an application is at work: not switched off for its mistakes.
 func (f *facts) ofApp(name string) (tag.Value, bool) {
 	for _, area := range f.s.areaNames {
-		if h := f.s.areas[area].apps; h != nil && slices.Contains(h.engine.Load().Devices(), name) {
+		if h := f.s.areas[area].apps; h != nil && slices.Contains(h.engine.Names(), name) {
 			return tag.Bool(h.show(name).Disabled == ""), true
 		}
 	}

@@ -25,7 +25,7 @@ type feed struct {
 func newFeed(a *area, c config.Channel) *feed {
 	f := &feed{area: a, key: c.Key, print: c.Print, names: map[tag.ID]string{}, own: map[string]tag.ID{}}
 	for _, d := range c.Devices {
-		f.bound = f.bound || d.Modbus == nil && d.OPCUA == nil
+		f.bound = f.bound || d.Modbus == nil && d.OPCUA == nil && d.App == nil
 		for _, t := range d.Tags() {
 			f.names[t.ID], f.own[t.Name] = t.Name, t.ID
 		}

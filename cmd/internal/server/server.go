@@ -259,16 +259,17 @@ func (s *Server) buildArea(name string, opts Options, node config.Node) (*area, 
 	if a.notify, err = s.buildNotifier(a, opts, node); err != nil {
 		return nil, err
 	}
-	if a.apps, err = s.buildApps(a, g); err != nil {
-		return nil, err
-	}
+	a.apps = s.newApps(a)
 	var sources []acquisition.Source
 	for _, c := range g.cfg.Channels(name) {
-		f, err := s.buildFeed(a, g, c, a.apps.engine.Load())
+		f, err := s.buildFeed(a, g, c)
 		if err != nil {
 			return nil, err
 		}
 		sources = append(sources, f)
+	}
+	if err := a.apps.adoptFeeds(sources, g); err != nil {
+		return nil, err
 	}
 	a.group, err = acquisition.NewGroup(sources, func(f acquisition.FirstGood) { s.firstGood(name, f) })
 	a.proof = s.newProof(a)

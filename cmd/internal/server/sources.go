@@ -14,7 +14,7 @@ import (
 )
 
 // buildFeed makes the driver of a channel. It touches no device before it runs.
-func (s *Server) buildFeed(a *area, g *generation, c config.Channel, apps acquisition.Source) (*feed, error) {
+func (s *Server) buildFeed(a *area, g *generation, c config.Channel) (*feed, error) {
 	f := newFeed(a, c)
 	var err error
 	switch d := c.Devices[0]; {
@@ -23,7 +23,7 @@ func (s *Server) buildFeed(a *area, g *generation, c config.Channel, apps acquis
 	case d.OPCUA != nil:
 		f.Source, err = s.uaSource(*d.OPCUA)
 	case d.App != nil:
-		f.Source = apps
+		f.Source = a.apps.engine.Make(appSpec(g, d))
 	case d.System != nil:
 		f.Source, err = system.New(system.Options{Device: d.Name, Tags: d.System, Look: func() system.Facts { return s.facts(a.name) }})
 	default:
