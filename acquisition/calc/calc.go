@@ -108,7 +108,28 @@ func (s *Source) add(tags []tag.Definition, lookup func(name string) (tag.ID, bo
 	if s.items, circular = inOrder(s.items, s.byTag); circular != nil {
 		return []*TagError{circular}
 	}
+	for _, x := range s.items {
+		x.read = s.reader(x)
+	}
 	return nil
+}
+
+// reader returns what reads the inputs of an item: those that are calculated themselves are perhaps of this very pass, and
+// not in the table yet. All items are known.
+func (s *Source) reader(x *item) func(name string) tag.Sample {
+	names := x.expr.Inputs()
+	ids, own := make([]tag.ID, len(names)), make([]*item, len(names))
+	for i, name := range names {
+		ids[i] = x.inputs[name]
+		own[i] = s.byTag[ids[i]]
+	}
+	return func(name string) tag.Sample {
+		i := slices.Index(names, name)
+		if own[i] != nil {
+			return own[i].last
+		}
+		return s.table.Get(ids[i])
+	}
 }
 
 func (s *Source) item(def tag.Definition, lookup func(string) (tag.ID, bool)) (*item, error) {
@@ -124,13 +145,6 @@ func (s *Source) item(def tag.Definition, lookup func(string) (tag.ID, bool)) (*
 		}
 		x.inputs[name] = id
 		s.readers[id] = append(s.readers[id], x)
-	}
-	x.read = func(name string) tag.Sample {
-		id := x.inputs[name]
-		if own := s.byTag[id]; own != nil {
-			return own.last // perhaps of this very pass, not in the table yet
-		}
-		return s.table.Get(id)
 	}
 	return x, nil
 }

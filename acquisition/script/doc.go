@@ -79,13 +79,18 @@ func located(file string, err error) error {
 
 // budget makes the thread ready for one more call.
 func budget(t *starlark.Thread) {
-	t.Uncancel()
-	t.SetMaxExecutionSteps(t.ExecutionSteps() + MaxSteps)
 	m := meterOf(t)
 	if m == nil {
 		m = &meter{}
 		t.SetLocal(localMeter, m)
 	}
+	m.renew(t)
+}
+
+// renew makes the thread of the meter ready for one more call.
+func (m *meter) renew(t *starlark.Thread) {
+	t.Uncancel()
+	t.SetMaxExecutionSteps(t.ExecutionSteps() + MaxSteps)
 	m.left = MaxMade
 }
 

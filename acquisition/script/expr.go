@@ -24,6 +24,7 @@ type Expr struct {
 	name   string
 	inputs []string
 	thread *starlark.Thread
+	meter  *meter
 	calc   starlark.Value
 
 	// of the evaluation under way
@@ -65,6 +66,7 @@ func (e *Expr) compile(parsed syntax.Expr) (starlark.Value, error) {
 	}
 	e.thread.SetLocal(localExpr, e)
 	budget(e.thread)
+	e.meter = meterOf(e.thread)
 	globals, err := program.Init(e.thread, exprEnv)
 	return globals[fnCalc], err
 }
@@ -133,7 +135,7 @@ func (e *Expr) Inputs() []string { return e.inputs }
 func (e *Expr) Eval(t tag.Type, read func(name string) tag.Sample) (tag.Sample, error) {
 	e.read, e.quality, e.newest = read, tag.Good, 0
 	defer func() { e.read = nil }()
-	budget(e.thread)
+	e.meter.renew(e.thread)
 	v, err := starlark.Call(e.thread, e.calc, nil, nil)
 	if errors.Is(err, errBlind) {
 		return tag.Sample{Time: e.newest, Quality: e.quality}, nil
@@ -161,8 +163,13 @@ func qualityOf(err error) tag.Quality {
 
 func (e *Expr) input(fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (tag.Sample, error) {
 	var name string
-	if err := starlark.UnpackPositionalArgs(fn.Name(), args, kwargs, 1, &name); err != nil {
-		return tag.Sample{}, err
+	if len(args) == 1 && len(kwargs) == 0 {
+		name, _ = starlark.AsString(args[0])
+	}
+	if name == "" {
+		if err := starlark.UnpackPositionalArgs(fn.Name(), args, kwargs, 1, &name); err != nil {
+			return tag.Sample{}, err
+		}
 	}
 	if e.read == nil || !slices.Contains(e.inputs, name) {
 		return tag.Sample{}, fmt.Errorf("tag %q is not an input", name)
