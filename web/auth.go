@@ -30,6 +30,7 @@ func (s *Server) identify(r *http.Request) (principal, bool) {
 	}
 	for _, c := range s.cookies(r) {
 		if sess, ok := s.findSession(r.Context(), c.Value); ok {
+			s.sessions.used(sess, remote(r), s.now())
 			p := sess.principal(remote(r))
 			p.cookie = c.Name
 			return p, true
@@ -41,6 +42,7 @@ func (s *Server) identify(r *http.Request) (principal, bool) {
 // bearer accepts the token of an exchanged session and the tokens of the configuration.
 func (s *Server) bearer(ctx context.Context, token, address string) (principal, bool) {
 	if sess, ok := s.findSession(ctx, token); ok {
+		s.sessions.used(sess, address, s.now())
 		return sess.principal(address), true
 	}
 	if t, ok := s.accounts.Load().tokens[HashToken(token)]; ok {

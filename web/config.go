@@ -37,6 +37,8 @@ type Config struct {
 	VerifyJournal func(ctx context.Context) (api.JournalProof, error)
 	// People changes users and tokens; nil: nobody can while the server runs.
 	People People
+	// PeerSessions are the sessions the other node knows; nil: nobody can tell.
+	PeerSessions func() []api.SessionInfo
 	// Archive changes and verifies the history; nil: nobody can.
 	Archive Archive
 	// Configuration looks at the configuration and changes it; nil: nobody can.

@@ -25,7 +25,7 @@ var anonymousRoutes = map[string]bool{
 var changingRoutes = map[string]Role{
 	"POST /api/v1/node/log-level": Admin,
 	"POST /api/v1/config/check":   Engineer, "POST /api/v1/config/diff": Engineer, "POST /api/v1/config/deploy": Engineer, "POST /api/v1/config/rollback": Engineer, "POST /api/v1/config/discard": Engineer,
-	"POST /api/v1/session/password": Viewer, "POST /api/v1/users": Admin, "POST /api/v1/users/{name}/{verb}": Admin, "DELETE /api/v1/users/{name}": Admin,
+	"POST /api/v1/session/password": Viewer, "POST /api/v1/users": Admin, "POST /api/v1/users/{name}/{verb}": Admin, "DELETE /api/v1/users/{name}": Admin, "DELETE /api/v1/sessions/{id}": Admin,
 	"POST /api/v1/tokens": Admin, "DELETE /api/v1/tokens/{name}": Admin,
 	"DELETE /api/v1/session": Viewer, "POST /api/v1/ticket": Viewer, "POST /api/v1/tags/{name...}": Operator,
 	"POST /api/v1/role/switch": Admin, "POST /api/v1/role/take": Admin, "POST /api/v1/role/release": Admin, "POST /api/v1/role/drill": Admin, "POST /api/v1/role/maintenance": Admin,

@@ -40,6 +40,7 @@ func (s *Server) postSession(c *call) (any, error) {
 // begin starts the session of a browser that has just proved to be somebody.
 func (s *Server) begin(c *call, who Actor) api.Session {
 	id, sess := s.newSession(who.User, s.accountOf(who))
+	s.sessions.used(sess, who.Remote, s.now())
 	s.setCookie(c.w, s.cookieName(), id, sess.expires)
 	s.backend.Audit(AuditEvent{Event: AuditLogin, Actor: who})
 	return s.describe(who, sess.expires)
@@ -150,6 +151,7 @@ func (s *Server) postExchange(c *call) (any, error) {
 		return nil, api.NewProblem(api.CodeUnauthorized, "%v", err)
 	}
 	id, sess := s.newSession(who.User, who.account)
+	s.sessions.used(sess, address, s.now())
 	s.backend.Audit(AuditEvent{Event: AuditExchange, Actor: who.Actor})
 	out := s.describe(who.Actor, sess.expires)
 	out.Token = id

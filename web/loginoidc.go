@@ -170,6 +170,7 @@ func (s *Server) getProviderCallback(c *call) (any, error) {
 	}
 	who = acc.actor(who.User, who.Remote)
 	session, sess := s.newSession(who.User, acc)
+	s.sessions.used(sess, who.Remote, s.now())
 	if len(id.IDToken) <= maxIDToken {
 		s.sessions.keepToken(sess, id.IDToken)
 	}

@@ -49,7 +49,7 @@ func join(lists ...[]param) []param {
 // routes is the table. A request that matches no row is refused like one without permission.
 func routes() []route {
 	var all []route
-	for _, part := range [][]route{healthRoutes(), sessionRoutes(), federationRoutes(), roleRoutes(), tagRoutes(), deviceRoutes(), alarmRoutes(), appRoutes(), configurationRoutes(), recordRoutes(), peopleRoutes(), proofRoutes(), archiveRoutes(), exportRoutes(), diagnosisRoutes(), textRoutes()} {
+	for _, part := range [][]route{healthRoutes(), sessionRoutes(), federationRoutes(), roleRoutes(), tagRoutes(), deviceRoutes(), alarmRoutes(), appRoutes(), configurationRoutes(), recordRoutes(), peopleRoutes(), proofRoutes(), archiveRoutes(), exportRoutes(), diagnosisRoutes(), textRoutes(), sessionListRoutes()} {
 		all = append(all, part...)
 	}
 	return all

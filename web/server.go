@@ -160,6 +160,9 @@ func (s *Server) Run(ctx context.Context) error {
 		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return context.WithValue(ctx, baseKey{}, ctx) },
 	}
+	watching, stopWatching := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() { defer close(watched); s.watchEnds(watching) }()
 	hubDone := make(chan struct{})
 	go func() { defer close(hubDone); s.hub.run(ctx) }()
 	served := make(chan error, 1)
@@ -175,6 +178,8 @@ func (s *Server) Run(ctx context.Context) error {
 	// The request of a socket ends when its connection does: the hub goes first.
 	s.hub.stop()
 	<-hubDone
+	stopWatching()
+	<-watched
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	if srv.Shutdown(stopCtx) != nil {

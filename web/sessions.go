@@ -15,6 +15,8 @@ type session struct {
 	expires time.Time
 	bound   string        // to the password
 	idToken string        // of the provider that vouches for the user; guarded by the mutex
+	address string        // it was last used from, under the mutex of the sessions like seen
+	seen    time.Time     // zero: only made
 	ended   chan struct{} // closed at log-out, expiry by displacement, and stop
 }
 

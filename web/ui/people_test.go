@@ -2,6 +2,8 @@ package ui_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -165,5 +167,54 @@ func TestAClockThatIsWrong(t *testing.T) {
 	b.Wait("an hour ahead", "document.querySelector('#own-clock').innerText.includes('60 min ahead')")
 	b.Wait("ages go by the server", "Math.abs(scada.value('intake/river/level').ageMs) < 5000")
 	b.Wait("no users for a viewer", "document.querySelector('scada-people') && !document.querySelector('#user-table')")
+	b.Check()
+}
+
+// TestWhoIsSignedIn: an administrator sees who is signed in and signs one out; that screen keeps its place and asks for the password.
+func TestWhoIsSignedIn(t *testing.T) {
+	needBrowser(t)
+	s := newSite(t)
+	b := uitest.Open(t, 1280, 800)
+	s.signIn(b, "a", "adam")
+	other := uitest.Open(t, 1024, 768)
+	s.signIn(other, "a", "olga")
+	other.GoTo("trends")
+	b.GoTo("settings")
+	b.Wait("both, the own one without a button", "document.querySelector('tr[data-session][data-user=olga] button.end') && document.querySelector('tr[data-session][data-user=adam]') && !document.querySelector('tr[data-session][data-user=adam] button')")
+	b.Click("tr[data-session][data-user=olga] button.end")
+	b.Wait("the question", "document.querySelector('#ask-confirm')")
+	b.Click("#ask-confirm")
+	b.Wait("olga is gone", "!document.querySelector('dialog') && !document.querySelector('tr[data-session][data-user=olga]')")
+	other.Wait("the sheet over the page", "document.querySelector('dialog.again[open]') && document.querySelector('scada-trends')")
+	b.Check()
+	other.Check()
+}
+
+// TestFiveHundredUsers: the page of users works with as many: one is found, opened and changed.
+func TestFiveHundredUsers(t *testing.T) {
+	needBrowser(t)
+	s := newSite(t)
+	s.people.mu.Lock()
+	var list []people.User
+	for i := range 500 {
+		list = append(list, people.User{Name: fmt.Sprintf("user-%03d", i), Access: people.Access{Role: "viewer"}, Hash: s.people.book.Users()[0].Hash, Changed: 1})
+	}
+	_, err := s.people.book.Merge(time.Now().UnixNano(), people.State{Users: list})
+	s.people.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := uitest.Open(t, 1280, 800)
+	s.signIn(b, "a", "adam")
+	b.GoTo("settings")
+	b.Wait("all of them", "document.querySelectorAll('#user-table tr[data-user]').length === 503")
+	b.Keys("/")
+	b.Wait("the filter has the focus", "document.activeElement?.matches('#user-filter')")
+	b.Script("document.activeElement.select()") // the driver types the sign of the key, too
+	b.Keys(strings.Split("user-417", "")...)
+	b.Wait("the one", "document.querySelectorAll('#user-table tr[data-user]').length === 1")
+	b.Click("tr[data-user=user-417] .rowlink")
+	b.Click("#user-lock")
+	b.Wait("it is locked", "!document.querySelector('dialog') && document.querySelector('tr[data-user=user-417]').innerText.includes('locked')")
 	b.Check()
 }

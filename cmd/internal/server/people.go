@@ -39,6 +39,7 @@ type roster struct {
 	peer string        // digest of what the other node had when it last said so
 	news chan struct{} // closed and replaced when that changes
 
+	sessions sessionBook
 }
 
 // openPeople reads the users that were added. A file that cannot be read is kept beside: the plant's own users and those
@@ -173,6 +174,8 @@ type peopleRequest struct {
 	Remote string         `json:"remote,omitempty"`
 	Digest string         `json:"digest,omitempty"` // of what the asking node has
 	State  *people.State  `json:"state,omitempty"`  // of the asking node
+
+	Sessions *sessionNews `json:"sessions,omitempty"` // with a comparison
 }
 
 // peopleAnswer is the records the asking node lacks, or why not.
@@ -180,6 +183,7 @@ type peopleAnswer struct {
 	State    *people.State `json:"state,omitempty"`
 	Mirrored bool          `json:"mirrored,omitempty"`
 	Problem  *api.Problem  `json:"problem,omitempty"`
+	Sessions *sessionNews  `json:"sessions,omitempty"`
 }
 
 // Change implements [web.People].
@@ -290,6 +294,11 @@ func (r *roster) compared(req peopleRequest) peopleAnswer {
 	if err := r.take(req.State); err != nil {
 		r.s.log.Error("Users of the other node cannot be taken over", "error", err)
 	}
+	var sessions *sessionNews
+	if req.Sessions != nil {
+		r.sessions.take(req.Sessions, time.Now())
+		sessions = r.sessions.news(r.s.web.Sessions())
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.peer != req.Digest {
@@ -298,10 +307,10 @@ func (r *roster) compared(req peopleRequest) peopleAnswer {
 		r.news = make(chan struct{})
 	}
 	if r.book.Digest() == req.Digest {
-		return peopleAnswer{}
+		return peopleAnswer{Sessions: sessions}
 	}
 	state := r.book.State()
-	return peopleAnswer{State: &state}
+	return peopleAnswer{State: &state, Sessions: sessions}
 }
 
 // mirrored waits until the standby has what is here, as long as it can be reached.
@@ -360,9 +369,13 @@ func (r *roster) compare(ctx context.Context) error {
 	r.mu.Lock()
 	digest := r.book.Digest()
 	r.mu.Unlock()
-	ans, err := r.ask(ctx, peopleRequest{Digest: digest}, r.s.pair.Forward)
-	if err != nil || ans.State == nil {
+	ans, err := r.ask(ctx, peopleRequest{Digest: digest, Sessions: r.sessions.news(r.s.web.Sessions())}, r.s.pair.Forward)
+	if err != nil {
 		return err
+	}
+	r.sessions.take(ans.Sessions, time.Now())
+	if ans.State == nil {
+		return nil
 	}
 	if err := r.take(ans.State); err != nil {
 		return err

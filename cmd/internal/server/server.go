@@ -384,7 +384,7 @@ func (s *Server) buildWeb(opts Options, node config.Node) error {
 		cfg.UI = ui.Files()
 	}
 	var err error
-	cfg.People, cfg.VerifyJournal = s.people, s.proofs.verify
+	cfg.People, cfg.VerifyJournal, cfg.PeerSessions = s.people, s.proofs.verify, s.people.sessions.others
 	if err := s.secureWeb(&cfg); err != nil {
 		return err
 	}

@@ -438,6 +438,7 @@ export const messages = {
   "event.log-in refused": { en: "log-in refused", zh: "登录被拒" },
   "event.log-in locked": { en: "log-in locked", zh: "登录锁定" },
   "event.log-out": { en: "log-out", zh: "退出登录" },
+  "event.session ended": { en: "session ended", zh: "强制退出" },
   "event.ticket exchanged": { en: "session continued", zh: "会话延续" },
   "state.on": { en: "on", zh: "开" },
   "state.off": { en: "off", zh: "关" },

@@ -200,6 +200,18 @@ export interface AccessToken {
   token?: string;
 }
 
+export interface SessionInfo {
+  id: string;
+  user: string;
+  role: string;
+  node: string;
+  address?: string;
+  created_at: string;
+  seen_at: string;
+  expires_at: string;
+  own?: boolean;
+}
+
 export interface PeopleResult {
   name: string;
   mirrored: boolean;

@@ -7,6 +7,7 @@ import { languageChoice } from "../parts/choices";
 import { client, every, Part, settings, type Theme } from "../parts/context";
 import { passwordSheet } from "../parts/passwordsheet";
 import "../parts/people";
+import "../parts/sessions";
 import { roleText } from "../parts/peopleform";
 import { signOut } from "../parts/signin";
 
@@ -25,7 +26,8 @@ export class SettingsPage extends Part {
     const t = settings.t;
     return html`<div class="page-head"><h1>${t("page.settings")}</h1></div>
       <div class="halves">${this.own()} ${this.screen()}</div>
-      <scada-people class="stack"></scada-people>`;
+      <scada-people class="stack"></scada-people>
+      <scada-sessions class="stack"></scada-sessions>`;
   }
 
   private own(): TemplateResult {

@@ -1,6 +1,7 @@
 // Users and tokens, for administrators.
 
 import { html, nothing, type TemplateResult } from "lit";
+import { matcher } from "../core/filter";
 import { instant, stamp } from "../core/format";
 import { Failure } from "../core/http";
 import type { AccessToken, User } from "../core/types";
@@ -18,6 +19,7 @@ export class People extends Part {
   private error = "";
   private fixed = false; // nobody can change users here
   private said = "";
+  private filter = "";
   private seen = ""; // the server and the rights the lists are for
 
   override connectedCallback(): void {
@@ -46,7 +48,7 @@ export class People extends Part {
     if (this.fixed) return html`<section class="card" aria-label=${t("people.users")}><header><h2>${t("people.users")}</h2></header><div class="body quiet">${t("people.fixed")}</div></section>`;
     return html`${this.said === "" ? nothing : html`<div id="people-said" role="status">${this.said}</div>`}
       ${this.error === "" ? nothing : html`<div class="error" role="alert">${this.error}</div>`}
-      ${this.card(t("people.users"), html`<button id="add-user" type="button" class="btn small" ?disabled=${client.stale} @click=${() => userSheet()}>${t("people.add")}</button>`, this.userTable())}
+      ${this.card(t("people.users"), html`<input class="in search" id="user-filter" type="search" aria-label=${t("people.filter")} placeholder=${t("people.filter")} .value=${this.filter} @input=${this.typed} /><button id="add-user" type="button" class="btn small" ?disabled=${client.stale} @click=${() => userSheet()}>${t("people.add")}</button>`, this.userTable())}
       ${this.card(t("people.tokens"), html`<button id="add-token" type="button" class="btn small" ?disabled=${client.stale} @click=${() => tokenSheet()}>${t("people.newToken")}</button>`, this.tokenTable())}`;
   }
 
@@ -56,9 +58,10 @@ export class People extends Part {
 
   private userTable(): TemplateResult {
     const t = settings.t;
+    const match = matcher(this.filter);
     return html`<table class="grid" id="user-table">
       <thead><tr><th>${t("people.name")}</th><th>${t("own.role")}</th><th>${t("people.state")}</th><th class="wide-col">${t("people.changed")}</th></tr></thead>
-      <tbody>${(this.users ?? []).map(
+      <tbody>${(this.users ?? []).filter((u) => match(u.name, roleText(u.role, u.areas))).map(
         (u) => html`<tr data-user=${u.name}><td><button type="button" class="rowlink" @click=${() => userSheet(u)}>${u.name}</button></td><td class="message">${roleText(u.role, u.areas)}</td>
           <td class=${u.locked ? "q-bad" : u.must_change ? "q-uncertain" : "quiet"}>${t(u.locked ? "people.locked" : u.must_change ? "people.due" : "people.ok")}${u.declared ? html` <span class="chip">${t("people.declared")}</span>` : nothing}</td>
           <td class="wide-col quiet">${this.when(u.changed_at, u.changed_by)}</td></tr>`,
@@ -75,6 +78,11 @@ export class People extends Part {
           <td class="num">${k.declared ? html`<span class="chip">${t("people.declared")}</span>` : html`<button type="button" class="btn small" aria-label=${t("people.revokeOne", { name: k.name })} ?disabled=${client.stale} @click=${() => revoke(k.name)}>${t("people.revoke")}</button>`}</td></tr>`,
       )}</tbody></table>`;
   }
+
+  private typed = (e: Event): void => {
+    this.filter = (e.target as HTMLInputElement).value;
+    this.requestUpdate();
+  };
 
   private when(at: string | undefined, user: string | undefined): string {
     const ms = instant(at);
