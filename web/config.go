@@ -33,6 +33,8 @@ type Config struct {
 	Backup func(ctx context.Context, w io.Writer) error
 	// Clients is told who comes and goes, by many goroutines at once, and must not block; nil: nobody is.
 	Clients func(Presence)
+	// HistoryTargets tells of the engines the history is sent to; nil: there are none.
+	HistoryTargets func() api.HistoryTargets
 	// VerifyJournal proves that the journal is as it was written; nil: nobody can.
 	VerifyJournal func(ctx context.Context) (api.JournalProof, error)
 	// People changes users and tokens; nil: nobody can while the server runs.

@@ -167,5 +167,7 @@ func recordRoutes() []route {
 			summary: "A backup of this node: a tar archive whose last file, manifest.json, lists the others with their checksums"},
 		{method: "GET", pattern: base + "/history", permission: View, handle: (*Server).getHistory, answer: typeOf[api.History](),
 			params: join(history, spanParams, pageParams), summary: "Recorded samples: raw, processed or reduced"},
+		{method: "GET", pattern: base + "/history/targets", permission: View, handle: (*Server).getHistoryTargets, answer: typeOf[api.HistoryTargets](),
+			summary: "The engines the history is sent to"},
 	}
 }

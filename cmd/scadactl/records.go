@@ -71,7 +71,7 @@ func journalCells(e api.JournalEntry) []string {
 }
 
 func (a *app) historyCommand() *cobra.Command {
-	return group("history", "Recorded samples", a.historyQuery(), a.historyExport(), a.historyImport(), a.historyVerify())
+	return group("history", "Recorded samples", a.historyQuery(), a.historyExport(), a.historyImport(), a.historyVerify(), a.historyTarget())
 }
 
 func (a *app) historyQuery() *cobra.Command {

@@ -34,6 +34,7 @@ var allowed = map[string][]string{
 	"history/block":         {"acquisition/tag"},
 	"history/journal":       {"acquisition/tag", "alarms"}, // journals alarm events
 	"history":               {"acquisition/tag", "history/block"},
+	"history/export":        {"acquisition/tag"},
 	"redundancy/role":       {},
 	"redundancy/resource":   {},
 	"redundancy/wire":       {"acquisition/tag", "redundancy/role"},

@@ -18,6 +18,7 @@ import (
 	"scada/acquisition/opcua"
 	"scada/acquisition/tag"
 	"scada/alarms"
+	"scada/history/export"
 	"scada/redundancy/witness"
 )
 
@@ -123,12 +124,13 @@ type App struct {
 	StaleAfter time.Duration
 }
 
-// History is how long what is kept.
+// History is how long what is kept, and who is sent it.
 type History struct {
 	Raw     time.Duration // samples
 	Hourly  time.Duration // hourly summaries
 	Journal time.Duration // alarms and events
 	MaxDisk int64         // bytes; 0 means no limit
+	Export  []export.Config
 }
 
 // User is a person who may log in.

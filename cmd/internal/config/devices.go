@@ -152,4 +152,5 @@ func (b *builder) history() {
 	b.config.History = History{
 		Raw: orDefault(h.Raw, 30*day), Hourly: orDefault(h.Hourly, 5*year), Journal: orDefault(h.Journal, 5*year), MaxDisk: int64(h.MaxDisk),
 	}
+	b.exports()
 }

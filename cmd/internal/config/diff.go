@@ -65,9 +65,11 @@ func Compare(from, to *Config) Diff {
 	if !reflect.DeepEqual(general(from.Alarms), general(to.Alarms)) {
 		d.Changes = append(d.Changes, Change{Section: "alarms", Kind: Changed, Detail: differing(general(from.Alarms), general(to.Alarms))})
 	}
-	if from.History != to.History {
-		d.Changes = append(d.Changes, Change{Section: "history", Kind: Changed, Detail: differing(from.History, to.History)})
+	kept := func(h History) History { h.Export = nil; return h }
+	if !reflect.DeepEqual(kept(from.History), kept(to.History)) {
+		d.Changes = append(d.Changes, Change{Section: "history", Kind: Changed, Detail: differing(kept(from.History), kept(to.History))})
 	}
+	d.exports(from.History.Export, to.History.Export)
 	if x, y := from.History, to.History; x.Raw != y.Raw || x.Hourly != y.Hourly || x.MaxDisk != y.MaxDisk { // the archive is opened with them
 		d.Restart = append(d.Restart, "history")
 	}

@@ -139,6 +139,7 @@ type historyFile struct {
 	Hourly  time.Duration `yaml:"hourly"`
 	Journal time.Duration `yaml:"journal"`
 	MaxDisk Size          `yaml:"max_disk"`
+	Export  []exportFile  `yaml:"export" json:",omitempty"`
 }
 
 type userFile struct {

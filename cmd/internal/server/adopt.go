@@ -106,6 +106,7 @@ func (s *Server) adopt(ch *change, told string) error {
 	if ch.diff.People() {
 		s.people.revise(ch.gen.cfg)
 	}
+	s.exporter().follow(ch.gen.cfg)
 	s.pair.SetDigest(ch.gen.cfg.Digest)
 	s.reviseUA()
 	return nil

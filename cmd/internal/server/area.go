@@ -46,6 +46,7 @@ type area struct {
 	resources *resource.Manager
 	apps      *apps
 	notify    *notifier // nil: nobody is told of alarms
+	export    *exporter // nil: not of this area
 
 	mu sync.Mutex
 	// The present generation, see [Server.adopt]. Changed with the mutex of every area held.
@@ -109,6 +110,9 @@ func (a *area) activate(ctx context.Context, term role.Term, reason string) erro
 	a.work.Go(func() { a.keepTime(ctx) })
 	if a.notify != nil {
 		a.work.Go(func() { a.notify.run(ctx) })
+	}
+	if a.export != nil {
+		a.work.Go(func() { a.export.run(ctx) })
 	}
 	return nil
 }

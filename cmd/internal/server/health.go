@@ -87,6 +87,7 @@ func (s *Server) assess() *redundancy.Health {
 	for _, why := range s.linkProblems() {
 		fault(weightCertificate, "%s", why)
 	}
+	s.exportFaults(fault)
 	st := s.pair.Status()
 	if skew := st.Peer.ClockOffset.Abs(); st.Peer.Reachable && skew > maxClockSkew {
 		fault(weightClock, "the clocks of the nodes differ by %s", skew.Round(time.Millisecond))

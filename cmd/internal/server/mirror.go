@@ -25,13 +25,14 @@ func (a *area) snapshot() (uint64, []redundancy.Record) {
 	records = append(records, parts(kindImage, a.engine.Snapshot())...)
 	records = append(records, a.apps.snapshot()...)
 	records = append(records, a.notify.snapshot()...)
+	records = append(records, a.export.snapshot()...)
 	return a.seq, append(records, jsonRecord(kindDevices, a.devices))
 }
 
 // applySnapshot replaces the state of a standby area. Nothing is changed unless all of it can be read.
 func (a *area) applySnapshot(epoch, seq uint64, records []redundancy.Record) error {
 	var table []tag.Update
-	var image, outbox []byte
+	var image, outbox, exports []byte
 	var devices []acquisition.DeviceStatus
 	var deployed []appRecord
 	if len(records) == 0 || records[0].Kind != kindHeader {
@@ -52,6 +53,8 @@ func (a *area) applySnapshot(epoch, seq uint64, records []redundancy.Record) err
 			image = append(image, r.Payload...)
 		case kindOutbox:
 			outbox = append(outbox, r.Payload...)
+		case kindExports:
+			exports = append(exports, r.Payload...)
 		case kindApp:
 			var one appRecord
 			one, err = readJSON[appRecord](r)
@@ -63,6 +66,10 @@ func (a *area) applySnapshot(epoch, seq uint64, records []redundancy.Record) err
 			return fmt.Errorf("snapshot of area %s: %w", a.name, err)
 		}
 	}
+	sent, err := readExports(exports)
+	if err != nil {
+		return fmt.Errorf("snapshot of area %s: %w", a.name, err)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := a.engine.Restore(image); err != nil {
@@ -72,6 +79,7 @@ func (a *area) applySnapshot(epoch, seq uint64, records []redundancy.Record) err
 	if err := a.notify.restore(outbox); err != nil {
 		return fmt.Errorf("snapshot of area %s: %w", a.name, err)
 	}
+	a.export.restore(sent)
 	a.changed++
 	a.from = nil
 	a.live.Apply(table)
@@ -89,6 +97,12 @@ func (a *area) apply(epoch, firstSeq uint64, records []redundancy.Record) error 
 	for _, r := range records {
 		if r.Kind == kindStage {
 			a.conf.stage(r.Payload)
+			continue
+		}
+		if r.Kind == kindExported {
+			if err := a.export.done(r); err != nil {
+				return fmt.Errorf("area %s: %w", a.name, err)
+			}
 			continue
 		}
 		if r.Kind == kindRevision {

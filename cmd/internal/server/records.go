@@ -27,6 +27,8 @@ const (
 	kindExchange                    // a stretch of the past in which the standby lacks something
 	kindStage                       // part of a revision of the configuration that the standby is to try
 	kindRevision                    // tag numbers are those of another revision from here on
+	kindExports                     // part of what the engines have that the history is sent to, in snapshots
+	kindExported                    // what such an engine has now
 )
 
 // partBytes is where long content is cut into several records; a record may have [redundancy.MaxRecord] bytes.

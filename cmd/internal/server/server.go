@@ -260,6 +260,7 @@ func (s *Server) buildArea(name string, opts Options, node config.Node) (*area, 
 		return nil, err
 	}
 	a.apps = s.newApps(a)
+	a.export = s.buildExporter(a, node)
 	var sources []acquisition.Source
 	for _, c := range g.cfg.Channels(name) {
 		f, err := s.buildFeed(a, g, c)
@@ -385,6 +386,7 @@ func (s *Server) buildWeb(opts Options, node config.Node) error {
 	}
 	var err error
 	cfg.People, cfg.VerifyJournal, cfg.PeerSessions = s.people, s.proofs.verify, s.people.sessions.others
+	cfg.HistoryTargets = s.historyTargets
 	if err := s.secureWeb(&cfg); err != nil {
 		return err
 	}
@@ -397,7 +399,7 @@ func (s *Server) buildWeb(opts Options, node config.Node) error {
 	if s.web, err = web.New(cfg, backend{s}); err != nil {
 		return err
 	}
-	s.web.Registry().MustRegister(newCollector(s), newNodeCollector(s))
+	s.web.Registry().MustRegister(newCollector(s), newNodeCollector(s), newExportCollector(s))
 	return s.web.Start()
 }
 
@@ -428,6 +430,7 @@ func (s *Server) start(opts Options, node config.Node) error {
 		s.spawn("committer of "+name, s.areas[name].commit.run)
 		s.spawn("healer of "+name, s.healers[name].run)
 	}
+	s.spawn("what the engines have", s.exporter().keep)
 	s.spawn("configuration", s.conf.run)
 	s.spawn("trials of the configuration", s.conf.tries)
 	s.spawn("retention of the journal", s.pruneJournal)
