@@ -101,7 +101,7 @@ fuzz-ua: need
 # The end-to-end tests start real processes, a real browser and foreign OPC UA and Modbus clients.
 apt:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  for p in systemd prometheus tmux debootstrap chromium fonts-wqy-microhei mbpoll nftables iproute2 mosquitto python3-aiosmtpd gcc libc6-dev libmodbus-dev python3-pymodbus python3-serial python3-serial-asyncio; do dpkg -s $$p >/dev/null 2>&1 || missing="$${missing:-} $$p"; done; \
+	  for p in systemd prometheus tmux debootstrap chromium fonts-wqy-microhei mbpoll nftables iproute2 mosquitto python3-aiosmtpd gcc libc6-dev libmodbus-dev python3-pymodbus python3-serial python3-serial-asyncio victoria-metrics; do dpkg -s $$p >/dev/null 2>&1 || missing="$${missing:-} $$p"; done; \
 	  if [ -n "$${missing:-}" ]; then apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing >/dev/null; fi; \
 	fi
 
