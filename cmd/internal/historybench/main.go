@@ -24,6 +24,7 @@ func run() (err error) {
 	hour := flag.Duration("live", 0, "record in real time for so long and report what it costs")
 	outage := flag.Duration("backfill", 0, "make two archives equal after so long an outage, while both record")
 	inTurn := flag.Bool("in-turn", false, "with -backfill: each archive lacks one half")
+	send := flag.Bool("export", false, "send an hour of samples to VictoriaMetrics by remote write")
 	repeat := flag.Int("repeat", 10, "queries of each kind, times 20 for short ones")
 	engines := flag.String("engines", "ours,victoriametrics,prometheus,influxdb", "what to compare")
 	profile := flag.String("profile", "", "write a processor profile")
@@ -41,6 +42,9 @@ func run() (err error) {
 	}
 	if *hour > 0 {
 		return live(*tags, *hour)
+	}
+	if *send {
+		return exportRate(*tags)
 	}
 	if *outage > 0 {
 		return backfill(*tags, *outage, *inTurn)
