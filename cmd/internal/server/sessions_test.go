@@ -88,7 +88,7 @@ func (w *world) get(node, method, path string, cookie *http.Cookie, out any) int
 	return status
 }
 
-func (w *world) logIn(node, user string) *http.Cookie {
+func (w *world) cookieOf(node, user string) *http.Cookie {
 	w.t.Helper()
 	status, cookie := w.request(node, http.MethodPost, "/api/v1/session", nil, api.Login{User: user, Password: testPassword}, nil)
 	if status != http.StatusOK || cookie == nil {
@@ -107,8 +107,8 @@ func TestSessionsOfBothNodes(t *testing.T) {
 		}
 		w.change("a", web.PeopleChange{Verb: web.PeopleAdd, Name: "olga", Role: web.Operator, Hash: hash})
 		w.change("a", web.PeopleChange{Verb: web.PeopleAdd, Name: "root", Role: web.Admin, Hash: hash})
-		admins := map[string]*http.Cookie{"a": w.logIn("a", "root"), "b": w.logIn("b", "root")}
-		olgas := map[string]*http.Cookie{"a": w.logIn("a", "olga"), "b": w.logIn("b", "olga")}
+		admins := map[string]*http.Cookie{"a": w.cookieOf("a", "root"), "b": w.cookieOf("b", "root")}
+		olgas := map[string]*http.Cookie{"a": w.cookieOf("a", "olga"), "b": w.cookieOf("b", "olga")}
 		list := func(node string) []api.SessionInfo {
 			var out api.Sessions
 			if status := w.get(node, http.MethodGet, "/api/v1/sessions", admins[node], &out); status != http.StatusOK {
