@@ -15,7 +15,7 @@ SEEDS ?= 500
 FIRST ?= $(shell date +%s)000
 T ?= 20s
 N ?= 30
-WEBT ?= 20s
+WEBT ?= 10s
 API_REQUESTS ?= 60000
 FUXA_VERSION := 1.3.4
 UI_SOURCES := $(shell find web/ui -path web/ui/node_modules -prune -o -path web/ui/dist -prune -o -type f -print)
@@ -156,12 +156,12 @@ bench-modbus: need apt acquisition/modbus/testdata/peers/node_modules/.stamp
 	cd .tools/fuxa && npm install --no-audit --no-fund --loglevel=error @frangoteam/fuxa@$(FUXA_VERSION) modbus-serial@8.0.19 socket.io-client@4.8.3
 	touch $@
 
-# What the dashboard costs: the server with hundreds of sockets, the page in Chromium, a large plant; FUXA's page beside it, and both
-# servers at the same device.
+# What the dashboard costs: the server with hundreds of sockets, the page in Chromium, a large plant; FUXA's page beside it, both at the
+# same device, and a year of history in a trend. About eight minutes, and the time FUXA takes to install.
 bench-web: need build ui apt .tools/fuxa/node_modules/.stamp
 	go test -count=1 -timeout 30m ./web -run TestSocketLoad -v -load $(WEBT)
 	go test -count=1 -timeout 30m ./web/ui -run 'TestFigures|TestPeer' -v -figures $(WEBT) -peer $(CURDIR)/.tools/fuxa
-	go test -count=1 -timeout 30m -tags e2e ./cmd/internal/e2e -run TestBesideFUXA -v -fuxa $(CURDIR)/.tools/fuxa
+	go test -count=1 -timeout 30m -tags e2e ./cmd/internal/e2e -run 'TestBesideFUXA|TestPagesBesideFUXA|TestYearInATrend' -v -fuxa $(CURDIR)/.tools/fuxa -fuxa.time $(WEBT) -year 60s
 
 bench: need bench-history bench-modbus cmd/internal/e2e/opcua/server/node_modules/.stamp
 	go test -run '^$$' -bench . -benchmem ./acquisition/... ./alarms/... ./history/... ./redundancy/... ./web/...

@@ -75,6 +75,8 @@ const (
 	readBuffer       = 1 << 10   // bytes; most messages of clients are short
 	minPeriod        = 50 * time.Millisecond
 	defaultPeriod    = 100 * time.Millisecond
+	burstFrames      = 3                     // in a row, without their periods between them, of a subscription with the default period or less
+	burstGap         = 15 * time.Millisecond // between those
 	maxPeriod        = time.Minute
 	helloTime        = 3 * time.Second
 	heartbeat        = time.Second

@@ -57,7 +57,8 @@ func (w *writer) sendShared(s *subscription, v view) (told, ok bool) {
 	h.mu.Lock()
 	now := w.h.s.now()
 	if h.fits(s, v, now) {
-		s.cursor, s.snapshot, s.due = h.to, false, now.Add(s.period)
+		s.cursor, s.snapshot = h.to, false
+		s.sent(now)
 	} else {
 		from := s.cursor
 		changes := w.h.changes.Get().(*[]live.Change)

@@ -20,9 +20,10 @@ type subscription struct {
 	revision int // of the plant that set holds ids of
 	set      *tagSet
 	period   time.Duration
-	cursor   uint64 // changes up to here were sent
-	snapshot bool   // until the first complete pass over the table
-	due      time.Time
+	cursor   uint64    // changes up to here were sent
+	snapshot bool      // until the first complete pass over the table
+	due      time.Time // no frame before
+	earned   time.Time // when the frames sent so far were a period apart each
 
 	// Topics:
 	seq     uint64 // of the feed
@@ -124,8 +125,25 @@ func (s *subscription) resolve(h *hub, v view) {
 	h.sets.release(s.set)
 	s.set = h.sets.take(v.revision, tags)
 	answer.set = s.set
-	s.cursor, s.snapshot, s.due = 0, true, time.Time{}
+	s.cursor, s.snapshot, s.due, s.earned = 0, true, time.Time{}, time.Time{}
 	s.revision, s.announce = v.revision, answer
+}
+
+// sent notes that a frame was sent, and from when on the next may be. The answers of a device come one after the other within some
+// ten milliseconds: what comes right after the first does not wait for the whole period.
+func (s *subscription) sent(now time.Time) {
+	burst := time.Duration(0)
+	if s.period <= defaultPeriod {
+		burst = (burstFrames - 1) * s.period
+	}
+	if s.earned.Before(now) {
+		s.earned = now
+	}
+	s.earned = s.earned.Add(s.period)
+	s.due = s.earned.Add(-burst)
+	if soon := now.Add(burstGap); s.due.Before(soon) {
+		s.due = soon
+	}
 }
 
 // count is how many tags the subscription has; a topic has none.

@@ -338,11 +338,16 @@ func (w *writer) collect(s *subscription, v view, buf *[]live.Change) (frame, bo
 	}
 	f.at = w.h.s.now()
 	f.seq = s.cursor
+	told := len(f.changes) > 0 || f.kind == kindSnapshot
 	if !f.more {
 		s.snapshot = false
-		s.due = f.at.Add(s.period)
+		if told {
+			s.sent(f.at)
+		} else {
+			s.due = f.at.Add(burstGap) // other tags changed: they often go on doing so
+		}
 	}
-	return f, len(f.changes) > 0 || f.kind == kindSnapshot
+	return f, told
 }
 
 // since appends to dst what changed after the cursor, other tags included, and says from where to ask next and whether that was all.

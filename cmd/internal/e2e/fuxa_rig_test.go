@@ -24,7 +24,8 @@ const (
 
 type secondsBank struct {
 	mu     sync.Mutex
-	cycles int // reads of register 0
+	cycles int                  // reads of register 0
+	served map[uint16]time.Time // when register 0 was first read with a value
 	wrote  time.Time
 }
 
@@ -32,12 +33,16 @@ func (b *secondsBank) Read(_ plc.Area, addr uint16, dst []uint16) plc.Exception 
 	if int(addr)+len(dst) > peerTags {
 		return plc.IllegalAddress
 	}
+	at := time.Now()
+	now := uint16(at.Unix())
 	if addr == 0 {
 		b.mu.Lock()
 		b.cycles++
+		if _, known := b.served[now]; !known {
+			b.served[now] = at
+		}
 		b.mu.Unlock()
 	}
-	now := uint16(time.Now().Unix())
 	for i := range dst {
 		dst[i] = now
 	}
@@ -59,6 +64,14 @@ func (b *secondsBank) polled() int {
 	return b.cycles
 }
 
+// servedAt is when register 0 was first read with a value.
+func (b *secondsBank) servedAt(v uint16) (time.Time, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at, ok := b.served[v]
+	return at, ok
+}
+
 func (b *secondsBank) writtenAt() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -74,7 +87,7 @@ func ageOf(v uint16, now time.Time) time.Duration {
 // newPeerDevice starts the device.
 func newPeerDevice(t *testing.T) (*plc.Server, *secondsBank) {
 	t.Helper()
-	bank := &secondsBank{}
+	bank := &secondsBank{served: map[uint16]time.Time{}}
 	s := plc.New(plc.Options{Name: "peer", Address: "127.0.0.1:0", Units: map[uint8]plc.Unit{peerUnit: {Device: "peer", Bank: bank}}})
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)

@@ -173,6 +173,16 @@ func spread(d []time.Duration) string {
 // peerPair starts a pair of ours that polls the device, and returns tokens enough for many clients.
 func peerPair(t *testing.T, address string) (*rig, []string) {
 	t.Helper()
+	r, tokens := preparePeer(t, address, peerTags, "")
+	r.startNode("a")
+	r.startNode("b")
+	r.waitReady()
+	return r, tokens
+}
+
+// preparePeer writes the plant of a pair that polls so many registers of the device; more is put into its file.
+func preparePeer(t *testing.T, address string, tags int, more string) (*rig, []string) {
+	t.Helper()
 	var tokens []string
 	r := newRig(t, func(plant string) string {
 		head, rest, _ := strings.Cut(plant, "devices:\n")
@@ -184,7 +194,7 @@ func peerPair(t *testing.T, address string) (*rig, []string) {
 			fmt.Fprintf(&list, "  - {name: peer%d, role: viewer, hash: %q}\n", i, web.HashToken(tokens[i]))
 		}
 		device := fmt.Sprintf("  - {name: plc, area: main, driver: modbus, modbus: {endpoints: [\"tcp://%s\"], unit: %d, timeout: 1s, retries: 1}, probe: tcp}\n", address, peerUnit)
-		return head + "devices:\n" + device + "scan_classes: {normal: 1s}\ntag_files: [peer.csv]\nusers:" + users + "tokens:\n" + list.String() + tail
+		return head + "devices:\n" + device + "scan_classes: {normal: 1s}\ntag_files: [peer.csv]\n" + more + "users:" + users + "tokens:\n" + list.String() + tail
 	})
 	file, err := os.Create(filepath.Join(r.dir, "peer.csv"))
 	if err != nil {
@@ -192,16 +202,13 @@ func peerPair(t *testing.T, address string) (*rig, []string) {
 	}
 	w := csv.NewWriter(file)
 	_ = w.Write([]string{"name", "device", "address", "type", "scan", "history"})
-	for i := range peerTags {
+	for i := range tags {
 		_ = w.Write([]string{peerTag(i), "plc", fmt.Sprint("hr:", i), "uint16", "normal", "change"})
 	}
 	w.Flush()
 	if err := file.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r.startNode("a")
-	r.startNode("b")
-	r.waitReady()
 	return r, tokens
 }
 
@@ -288,7 +295,8 @@ func (f *fuxa) project(device *plc.Server, record bool) {
 		tags[id] = map[string]any{"id": id, "name": id, "type": "UInt16", "memaddress": "400000", "address": fmt.Sprint(i + 1),
 			"daq": map[string]any{"enabled": record, "changed": true, "interval": 60}}
 	}
-	project := map[string]any{"version": "1.02", "hmi": map[string]any{"views": []any{}},
+	hmi, charts := fuxaView()
+	project := map[string]any{"version": "1.02", "hmi": hmi, "charts": charts,
 		"server": map[string]any{"id": "0", "name": "FUXA Server", "type": "FuxaServer", "property": map[string]any{}},
 		"devices": map[string]any{"d1": map[string]any{"id": "d1", "name": "plc", "type": "ModbusTCP", "enabled": true, "polling": 1000,
 			"property": map[string]any{"address": device.Addr().String(), "slaveid": fmt.Sprint(peerUnit)}, "tags": tags}}}
