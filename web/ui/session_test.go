@@ -49,6 +49,9 @@ func TestASessionThatEndsKeepsThePlace(t *testing.T) {
 	s.role(t, "olga", web.Engineer)
 	b.Wait("the name is there, the button is off", "document.querySelector('dialog.again input[name=user]')?.value === 'olga' && document.querySelector('#write-confirm').disabled")
 	b.Script("document.querySelector('#write-confirm').click()")
+	if found := b.Axe("node_modules/axe-core/axe.min.js"); found != "" {
+		t.Error(found)
+	}
 	b.Keys("\x1b", "\x1b")
 	again(b, "not it")
 	b.Wait("the refusal", "document.querySelector('dialog.again .error')?.innerText !== ''")

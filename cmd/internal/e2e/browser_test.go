@@ -122,7 +122,7 @@ func TestOperatorsDay(t *testing.T) {
 		do   func(*testing.T, *rig, *uitest.Tab)
 	}{
 		{"write", writeATag}, {"alarm", workOffAnAlarm}, {"trend", zoomATrend}, {"silent device", seeADeviceFallSilent},
-		{"drill", drillThePair}, {"drawing", showADrawing}, {"pictures", takePictures}, {"disconnected", refuseWhileDisconnected},
+		{"drill", drillThePair}, {"drawing", showADrawing}, {"language and colours", switchLanguageAndColours}, {"pictures", takePictures}, {"disconnected", refuseWhileDisconnected},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.do(t, r, b) }) {
 			b.Shot("failed")
@@ -283,6 +283,25 @@ func showADrawing(t *testing.T, r *rig, b *uitest.Tab) {
 	b.Click(`#drawn [data-tag="intake/pump1/running"]`)
 	b.Wait("its faceplate", "document.querySelector('dialog')?.innerText.includes('intake/pump1/running')")
 	b.Escape()
+}
+
+// switchLanguageAndColours reads the page in Chinese and in the dark, as the next visit does too: headings, states, and what the plant
+// file says of its alarms and tags.
+func switchLanguageAndColours(t *testing.T, r *rig, b *uitest.Tab) {
+	b.GoTo("alarms")
+	b.Look("zh", "dark")
+	chinese := "document.documentElement.lang === 'zh-CN' && document.documentElement.getAttribute('data-ix-color-schema') === 'dark' && document.querySelector('#main h1')?.innerText === '报警'"
+	b.Wait("Chinese and dark", chinese)
+	b.Wait("the text of the alarm", `document.querySelector('tr[data-alarm="chlorine-leak"]')?.innerText.includes('氯气泄漏检测')`)
+	b.Script("location.reload(); window.neverReloaded = false")
+	b.Live(demoTags)
+	b.Wait("Chinese and dark after a reload", chinese)
+	b.GoTo("tags")
+	b.Filter("混凝剂 设定")
+	b.Wait("a tag by its Chinese description", fmt.Sprintf(`document.querySelectorAll('tr[data-tag]').length === 1 && document.querySelector('tr[data-tag="%s"]')`, "treatment/coagulant/setpoint"))
+	b.Look("en", "light")
+	b.Wait("English and light", "document.documentElement.lang === 'en' && document.documentElement.getAttribute('data-ix-color-schema') === 'light' && document.querySelector('#main h1').innerText === 'Tags'")
+	b.Wait("the description in English", "document.querySelector('tr[data-tag]').innerText.includes('Coagulant dose set-point')")
 }
 
 // takePictures shows every page in both colour schemes and both languages, and on a tablet, and has axe look at half of them.

@@ -47,12 +47,15 @@ type Tab struct {
 	complaints []string
 }
 
-// Open starts a browser with one page of the given size. It ends with the test.
-func Open(t testing.TB, width, height int64) *Tab {
+// Open starts a browser with one page of the given size, and with flags of its own. It ends with the test.
+func Open(t testing.TB, width, height int64, flags ...string) *Tab {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(Browser), chromedp.WindowSize(int(width), int(height)),
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("lang", "en"))
+	for _, f := range flags {
+		options = append(options, chromedp.Flag(f, true))
+	}
 	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, cancel := chromedp.NewContext(alloc)
 	ctx, cancelTime := context.WithTimeout(ctx, life)
