@@ -4,91 +4,28 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math"
-	"math/rand/v2"
 	"os"
 	"testing"
 	"time"
 
 	"scada/acquisition/tag"
 	"scada/history"
+	"scada/simulators/mill"
 )
-
-// mill makes what a plant sends: ten tags of the usual kinds, over and over, one sample a second, in groups of a
-// hundred tags that share their time; half of the groups with a jitter of some milliseconds.
-type mill struct {
-	defs  []tag.Definition
-	walk  []float64
-	r     *rand.Rand
-	count uint64
-}
-
-func newMill(n int) *mill {
-	m := &mill{walk: make([]float64, n), r: rand.New(rand.NewPCG(1, 1))}
-	adc := tag.Linear{RawHigh: 65535, Low: -50, High: 150}
-	for i := range n {
-		d := tag.Definition{ID: tag.ID(i), Name: fmt.Sprintf("mill/%05d", i), Area: "main", Type: tag.TypeFloat64}
-		switch i % 10 {
-		case 0, 1, 2, 3, 5:
-			d.Scale = adc
-		case 4:
-			d.Type = tag.TypeFloat32
-		case 7, 8:
-			d.Type = tag.TypeBool
-		case 9:
-			d.Type = tag.TypeUint32
-		}
-		m.defs = append(m.defs, d)
-		m.walk[i] = 20000 + float64(i%1000)*20
-	}
-	return m
-}
-
-func (m *mill) tick(batch []tag.Update, at time.Time) []tag.Update {
-	batch = batch[:0]
-	now := at.UnixMilli()
-	m.count++
-	for i, d := range m.defs {
-		t := now
-		if i/100%2 == 1 {
-			t += int64(i/100*7)%4 + int64(m.count*uint64(i/100))%3
-		}
-		m.walk[i] += m.r.NormFloat64()
-		var v tag.Value
-		switch i % 10 {
-		case 0, 1, 2, 3:
-			v = tag.Float64(d.Scale.Scale(math.Round(m.walk[i] + []float64{0.7, 2, 5, 20}[i%10]*m.r.NormFloat64())))
-		case 4:
-			v = tag.Float32(float32(m.walk[i] / 100))
-		case 5: // idles two thirds of the time
-			v = tag.Float64(d.Scale.Scale(0))
-			if m.count/200%3 == 0 {
-				v = tag.Float64(d.Scale.Scale(math.Round(m.walk[i])))
-			}
-		case 6:
-			v = tag.Float64(42.5)
-		case 7, 8:
-			v = tag.Bool(m.count/uint64(50+i%13)%2 == 0)
-		case 9:
-			v = tag.Uint(tag.TypeUint32, m.count*uint64(i%7))
-		}
-		batch = append(batch, tag.Update{Tag: d.ID, Sample: tag.Sample{Time: t * 1e6, Value: v}})
-	}
-	return batch
-}
 
 // BenchmarkAppend is the path of the area's goroutine: the journal is written and synced beside it, windows are
 // closed as plant time goes on. Generating the samples is not counted.
 func BenchmarkAppend(b *testing.B) {
-	m, c := newMill(1000), newClock()
-	s, err := history.Open(b.TempDir(), history.Options{Tags: m.defs, Now: c.now, Logger: slog.New(slog.DiscardHandler)})
+	c := newClock()
+	m := mill.New(1000, c.now())
+	s, err := history.Open(b.TempDir(), history.Options{Tags: m.Defs, Now: c.now, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer s.Close()
 	ticks := make([][]tag.Update, 600)
 	for i := range ticks {
-		ticks[i] = m.tick(nil, base)
+		ticks[i] = m.Updates(nil, m.Tick(1000))
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -116,8 +53,9 @@ func BenchmarkAppend(b *testing.B) {
 
 // BenchmarkRecord is everything until the samples are durable in day files: append, journal, sync, window, digest.
 func BenchmarkRecord(b *testing.B) {
-	m, c := newMill(1000), newClock()
-	s, err := history.Open(b.TempDir(), history.Options{Tags: m.defs, Now: c.now, Logger: slog.New(slog.DiscardHandler)})
+	c := newClock()
+	m := mill.New(1000, c.now())
+	s, err := history.Open(b.TempDir(), history.Options{Tags: m.Defs, Now: c.now, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -128,7 +66,7 @@ func BenchmarkRecord(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
 		for i := range ticks {
-			ticks[i] = m.tick(ticks[i], c.now())
+			ticks[i] = m.Updates(ticks[i][:0], m.Tick(1000))
 			c.add(time.Second)
 		}
 		b.StartTimer()
@@ -148,18 +86,19 @@ func BenchmarkRecord(b *testing.B) {
 }
 
 // day records 20 tags for one day and reads them from a store opened anew.
-func day(b *testing.B) (s *history.Store, m *mill, from, to int64) {
-	m, c := newMill(20), newClock()
+func day(b *testing.B) (s *history.Store, m *mill.Mill, from, to int64) {
+	c := newClock()
 	c.nanos.Store(time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC).UnixNano())
 	from = c.now().UnixNano()
-	s, err := history.Open(b.TempDir(), history.Options{Tags: m.defs, Now: c.now, Logger: slog.New(slog.DiscardHandler)})
+	m = mill.New(20, c.now())
+	s, err := history.Open(b.TempDir(), history.Options{Tags: m.Defs, Now: c.now, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { s.Close() })
 	var batch []tag.Update
 	for i := range 86400 {
-		batch = m.tick(batch, c.now())
+		batch = m.Updates(batch[:0], m.Tick(len(m.Defs)))
 		s.Append(batch)
 		c.add(time.Second)
 		if i%600 == 599 {
@@ -173,7 +112,7 @@ func day(b *testing.B) (s *history.Store, m *mill, from, to int64) {
 
 func BenchmarkReadDay(b *testing.B) {
 	s, m, from, to := day(b)
-	ctx, name := context.Background(), m.defs[3].Name
+	ctx, name := context.Background(), m.Defs[3].Name
 	b.Run("raw", func(b *testing.B) {
 		for b.Loop() {
 			p, err := s.Raw(ctx, name, from, to, 0, history.Cursor{})
@@ -216,15 +155,16 @@ func BenchmarkReadDay(b *testing.B) {
 
 // BenchmarkReplay opens an archive whose journal holds ten minutes of a thousand tags.
 func BenchmarkReplay(b *testing.B) {
-	m, c, dir := newMill(1000), newClock(), b.TempDir()
-	o := history.Options{Tags: m.defs, Now: func() time.Time { return base }, Logger: slog.New(slog.DiscardHandler)}
+	c, dir := newClock(), b.TempDir()
+	m := mill.New(1000, c.now())
+	o := history.Options{Tags: m.Defs, Now: func() time.Time { return base }, Logger: slog.New(slog.DiscardHandler)}
 	s, err := history.Open(dir, o)
 	if err != nil {
 		b.Fatal(err)
 	}
 	var batch []tag.Update
 	for range 580 {
-		batch = m.tick(batch, c.now())
+		batch = m.Updates(batch[:0], m.Tick(len(m.Defs)))
 		s.Append(batch)
 		c.add(time.Second)
 	}
@@ -249,8 +189,9 @@ func BenchmarkReplay(b *testing.B) {
 
 // BenchmarkImport is the receiving end of a back-fill: a window of a thousand tags at one sample a second.
 func BenchmarkImport(b *testing.B) {
-	m, c := newMill(1000), newClock()
-	o := history.Options{Tags: m.defs, Now: c.now, Logger: slog.New(slog.DiscardHandler)}
+	c := newClock()
+	m := mill.New(1000, c.now().Add(time.Second)) // a jitter must not leave the window
+	o := history.Options{Tags: m.Defs, Now: c.now, Logger: slog.New(slog.DiscardHandler)}
 	s, err := history.Open(b.TempDir(), o)
 	if err != nil {
 		b.Fatal(err)
@@ -258,7 +199,7 @@ func BenchmarkImport(b *testing.B) {
 	defer s.Close()
 	var batch []tag.Update
 	for range 580 {
-		batch = m.tick(batch, c.now())
+		batch = m.Updates(batch[:0], m.Tick(len(m.Defs)))
 		s.Append(batch)
 		c.add(time.Second)
 	}
@@ -303,16 +244,17 @@ func BenchmarkImport(b *testing.B) {
 func BenchmarkSeal(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
-		m, c := newMill(100), newClock()
+		c := newClock()
 		c.nanos.Store(time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC).UnixNano())
+		m := mill.New(100, c.now())
 		dir := b.TempDir()
-		s, err := history.Open(dir, history.Options{Tags: m.defs, Now: c.now, Logger: slog.New(slog.DiscardHandler)})
+		s, err := history.Open(dir, history.Options{Tags: m.Defs, Now: c.now, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			b.Fatal(err)
 		}
 		var batch []tag.Update
 		for i := range 86400 {
-			batch = m.tick(batch, c.now())
+			batch = m.Updates(batch[:0], m.Tick(len(m.Defs)))
 			s.Append(batch)
 			c.add(time.Second)
 			if i%600 == 599 {

@@ -267,6 +267,16 @@ func (s *Store) oldestDay() time.Time {
 	return time.Time{}
 }
 
+// FlushOver closes the windows that are over and whose late samples were waited for, as the archive does by itself when it
+// is time. It is for measurements, whose time passes quicker.
+func (s *Store) FlushOver(ctx context.Context) error {
+	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	defer s.unlock()
+	return s.flush(false)
+}
+
 // Flush closes all windows now, the present one too. It is for backups and tests.
 func (s *Store) Flush(ctx context.Context) error {
 	if err := s.lock(ctx); err != nil {

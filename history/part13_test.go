@@ -9,7 +9,7 @@ import (
 	"scada/history"
 )
 
-// The example data of OPC 10000-13, annex A: historian 2 (A.1.2, sloped) and historian 3 (A.1.3, the same, stepped), in
+// The example data of OPC 10000-13, annex A: historian 2 (sloped) and historian 3 (the same, stepped), in
 // seconds after 12:00:00. Uncertain values are treated as bad there, as they are here.
 var part13 = []tag.Sample{
 	{Time: 0, Quality: tag.BadNoData}, {Time: 2, Value: tag.Float64(10)}, {Time: 25, Value: tag.Float64(20)}, {Time: 28, Value: tag.Float64(25)},
@@ -27,7 +27,7 @@ const (
 // part13Tables are the results of annex A. Left out are the status of intervals that end with no more data (the standard
 // calls them Good and partial, this archive Uncertain), and the last value of a stepped tag: it holds here until the next.
 var part13Tables = []struct {
-	section string
+	section string // as the annex names it
 	kind    history.Kind
 	step    time.Duration
 	sloped  []float64
@@ -35,14 +35,14 @@ var part13Tables = []struct {
 	good    []bool // nil: whatever has a value and is not vague
 }{
 	{
-		section: "A.2.2 Interpolative", kind: history.Interpolative, step: 5 * time.Second,
+		section: "Interpolative", kind: history.Interpolative, step: 5 * time.Second,
 		sloped: []float64{
 			none, 11.304, 13.478, 15.652, 17.826, 20, 25.909, 28.182, vague, vague, 45, 51.5, 54, 56.5, 59, vague, vague, 76.667, 90, vague,
 		},
 		stepped: []float64{none, 10, 10, 10, 10, 20, 25, 25, 30, vague, 40, 50, 50, 50, 50, 60, vague, 70, 90, skip},
 	},
 	{
-		section: "A.3.2 Average", kind: history.Average, step: 5 * time.Second, good: make([]bool, 20),
+		section: "Average", kind: history.Average, step: 5 * time.Second, good: make([]bool, 20),
 		sloped: []float64{
 			10, none, none, none, none, 22.5, none, 30, none, 40, 50, none, none, none, 60, none, 70, 80, 90, none,
 		},
@@ -51,16 +51,16 @@ var part13Tables = []struct {
 		},
 	},
 	{ // of the two the one that draws no line across what is not good; its last values end with no more data
-		section: "A.5.2 TimeAverage2", kind: history.TimeAverage, step: 5 * time.Second,
+		section: "TimeAverage2", kind: history.TimeAverage, step: 5 * time.Second,
 		good:   []bool{1: true, 2: true, 3: true, 4: true, 5: true, 6: true, 10: true, 11: true, 12: true, 13: true, 19: false},
 		sloped: []float64{10.652, 12.391, 14.565, 16.739, 18.913, 23.682, 27.046, 29.273, 30, 42.5, 49.45, 52.75, 55.25, 57.75, 59.8, skip, skip, skip, skip, skip},
 	},
 	{
-		section: "A.8.2 Minimum", kind: history.Minimum, step: 16 * time.Second, good: []bool{false, true, false, true, false, false, false},
+		section: "Minimum", kind: history.Minimum, step: 16 * time.Second, good: []bool{false, true, false, true, false, false, false},
 		sloped: []float64{10, 20, 30, 40, 60, 70, none}, stepped: []float64{10, 20, 30, 40, 60, 70, none},
 	},
 	{
-		section: "A.9.2 Maximum", kind: history.Maximum, step: 16 * time.Second, good: []bool{false, true, false, true, false, false, false},
+		section: "Maximum", kind: history.Maximum, step: 16 * time.Second, good: []bool{false, true, false, true, false, false, false},
 		sloped: []float64{10, 25, 30, 50, 60, 90, none}, stepped: []float64{10, 25, 30, 50, 60, 90, none},
 	},
 }

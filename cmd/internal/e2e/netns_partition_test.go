@@ -164,37 +164,12 @@ func (r *labRig) records(node string, from, to time.Time) *records {
 	for _, tag := range tags.Tags {
 		set := map[uint64]int{}
 		for _, s := range r.samplesOf(node, tag.Name, from, to) {
-			set[maphash.String(hashSeed, fmt.Sprint(s.Time.UnixNano(), s.Value, s.Quality))]++
+			set[maphash.String(hashSeed, sampleText(s))]++
 			rec.samples++
 		}
 		rec.tags[tag.Name] = set
 	}
 	return rec
-}
-
-func (r *labRig) samplesOf(node, tag string, from, to time.Time) (all []api.Sample) {
-	r.t.Helper()
-	q := url.Values{"tag": {tag}, "from": {from.Format(time.RFC3339Nano)}, "to": {to.Format(time.RFC3339Nano)}, "limit": {"10000"}}
-	for {
-		var h api.History
-		if err := r.call(node, http.MethodGet, "/api/v1/history?"+q.Encode(), nil, &h); err != nil {
-			if strings.Contains(err.Error(), "has no history") {
-				return nil
-			}
-			r.t.Fatal(err)
-		}
-		for _, s := range h.Series {
-			for _, x := range s.Samples {
-				if x.Quality != "Bad_NoData" { // the marks of gaps
-					all = append(all, x)
-				}
-			}
-		}
-		if h.Next == "" {
-			return all
-		}
-		q.Set("cursor", h.Next)
-	}
 }
 
 // within checks that another set of records has all of these.

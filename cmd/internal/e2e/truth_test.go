@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -254,49 +253,6 @@ func (r *rig) checkHistory() {
 		})
 	}
 	r.t.Logf("%d samples of %d tags are equal on both nodes", samples, len(tags.Tags))
-}
-
-func equalSamples(a, b []api.Sample) error {
-	text := func(s api.Sample) string { return fmt.Sprint(s.Time.UnixNano(), s.Value, s.Quality) }
-	for i := range min(len(a), len(b)) {
-		if text(a[i]) != text(b[i]) {
-			return fmt.Errorf("sample %d of %d and %d: %s and %s", i, len(a), len(b), text(a[i]), text(b[i]))
-		}
-	}
-	if len(a) != len(b) {
-		longer := a
-		if len(b) > len(a) {
-			longer = b
-		}
-		return fmt.Errorf("%d and %d samples, the first one too many is %s", len(a), len(b), text(longer[min(len(a), len(b))]))
-	}
-	return nil
-}
-
-func (r *rig) history(node, tag string, to time.Time) []api.Sample {
-	r.t.Helper()
-	var all []api.Sample
-	q := url.Values{"tag": {tag}, "from": {to.Add(-time.Hour).Format(time.RFC3339Nano)}, "to": {to.Format(time.RFC3339Nano)}, "limit": {"10000"}}
-	for {
-		var h api.History
-		if err := r.call(node, http.MethodGet, "/api/v1/history?"+q.Encode(), nil, &h); err != nil {
-			if strings.Contains(err.Error(), "has no history") {
-				return nil
-			}
-			r.t.Fatal(err)
-		}
-		for _, s := range h.Series {
-			for _, x := range s.Samples {
-				if x.Quality != "Bad_NoData" { // the marks of gaps
-					all = append(all, x)
-				}
-			}
-		}
-		if h.Next == "" {
-			return all
-		}
-		q.Set("cursor", h.Next)
-	}
 }
 
 func TestLongestOverlap(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"scada/acquisition/tag"
-	"scada/cmd/internal/historybench/mill"
 	"scada/history"
+	"scada/simulators/mill"
 )
 
 // backfill makes two archives equal after an outage, the way the nodes do it, while both go on recording every second. With
@@ -52,10 +52,15 @@ func backfill(tags int, outage time.Duration, inTurn bool) error {
 			to = nodes[1]
 		}
 		to.Append(batch)
-		if clock.Add(int64(time.Second)); i%600 == 599 {
-			if err := to.Flush(ctx); err != nil {
+		if clock.Add(int64(time.Second)); i%600 == closing {
+			if err := to.FlushOver(ctx); err != nil {
 				return err
 			}
+		}
+	}
+	for _, s := range nodes {
+		if err := s.Flush(ctx); err != nil {
+			return err
 		}
 	}
 	clock.Store(0)
@@ -140,6 +145,7 @@ func bring(ctx context.Context, from, to *history.Store, w time.Time) (samples, 
 			if err != nil {
 				return samples, wire, err
 			}
+			data = history.Pack(data)
 			pieces, wire, after = append(pieces, data), wire+len(data), next
 		}
 		n, err := to.Import(ctx, pieces...)

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"scada/acquisition/tag"
-	"scada/cmd/internal/historybench/mill"
 	"scada/history"
 	"scada/history/export"
+	"scada/simulators/mill"
 )
 
 // exportLimit is how long an export may take.

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"scada/acquisition/tag"
-	"scada/cmd/internal/historybench/mill"
 	"scada/history"
+	"scada/simulators/mill"
 )
 
 // live records so many tags once a second, in real time, and reports what that costs.

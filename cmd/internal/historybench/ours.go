@@ -12,9 +12,12 @@ import (
 	"time"
 
 	"scada/acquisition/tag"
-	"scada/cmd/internal/historybench/mill"
 	"scada/history"
+	"scada/simulators/mill"
 )
+
+// closing is when in a window the one before is closed, in seconds: in operation the archive waits twenty for late samples.
+const closing = 30
 
 // ours records the set, seals the day and asks for it again.
 func ours(s set, repeat int) (result, error) {
@@ -45,11 +48,14 @@ func ours(s set, repeat int) (result, error) {
 			h.Append(batch[i:min(len(batch), i+mill.DeviceTags)])
 		}
 		clock.Add(int64(time.Second))
-		if ticks++; ticks%600 == 0 {
-			return h.Flush(ctx)
+		if ticks++; ticks%600 == closing {
+			return h.FlushOver(ctx)
 		}
 		return nil
 	})
+	if err == nil {
+		err = h.Flush(ctx)
+	}
 	if err != nil {
 		return res, err
 	}

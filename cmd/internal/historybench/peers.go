@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"time"
 
-	"scada/cmd/internal/historybench/mill"
+	"scada/simulators/mill"
 )
 
 // peer is how an engine behind HTTP is fed and asked.

@@ -4,7 +4,7 @@ import (
 	"runtime"
 	"time"
 
-	"scada/cmd/internal/historybench/mill"
+	"scada/simulators/mill"
 )
 
 // set is the data every engine gets: a hundred tags for a day, and all tags in the day's last hour.

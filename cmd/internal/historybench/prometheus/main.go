@@ -23,7 +23,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
-	"scada/cmd/internal/historybench/mill"
+	"scada/simulators/mill"
 )
 
 const (
