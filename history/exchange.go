@@ -25,7 +25,7 @@ func (s *Store) Export(ctx context.Context, start time.Time, after string) (data
 	if err := s.open(); err != nil {
 		return nil, "", err
 	}
-	x := export{s: s, window: from / windowNanos, next: after}
+	x := export{s: s, window: from / windowNanos, next: after, data: make([]byte, 0, MaxExport+MaxExport/16)}
 	x.data = binary.AppendUvarint(append(x.data, exportMagic...), uint64(x.window))
 	if err := s.eachOf(ctx, x.window, x.tag); err != nil {
 		return nil, "", err
@@ -187,6 +187,10 @@ func (s *Store) Import(ctx context.Context, pieces ...[]byte) (added int, err er
 	}
 	var parts []windowPart
 	for _, data := range pieces {
+		data, err := unpack(data)
+		if err != nil {
+			return 0, fmt.Errorf("importing: %w", err)
+		}
 		w, tags, err := parseExport(data)
 		if err != nil {
 			return 0, fmt.Errorf("importing: %w", err)

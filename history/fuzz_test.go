@@ -47,7 +47,11 @@ func FuzzImport(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b[4 : len(b)-4])
+	f.Add(Pack(b))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if plain, err := unpack(b); err != nil && len(plain) > 0 || len(plain) > maxImport && len(b) < maxImport {
+			t.Fatalf("%d bytes of %d, %v", len(plain), len(b), err)
+		}
 		b = append([]byte(exportMagic), b...)
 		b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 		w, tags, err := parseExport(b)

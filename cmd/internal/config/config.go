@@ -131,6 +131,8 @@ type History struct {
 	Journal time.Duration // alarms and events
 	MaxDisk int64         // bytes; 0 means no limit
 	Export  []export.Config
+
+	Backfill int64 // bytes a second that are exchanged with the other node at most, of what it or this one lacks
 }
 
 // User is a person who may log in.

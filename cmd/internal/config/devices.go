@@ -148,9 +148,20 @@ func (b *builder) history() {
 	if h.MaxDisk != 0 && h.MaxDisk < 64<<20 {
 		b.failf("history.max_disk", "less than 64MiB")
 	}
+	if h.Backfill != 0 && h.Backfill < leastBackfill {
+		b.failf("history.backfill", "less than 64KiB a second")
+	}
 	const day, year = 24 * time.Hour, 365 * 24 * time.Hour
 	b.config.History = History{
 		Raw: orDefault(h.Raw, 30*day), Hourly: orDefault(h.Hourly, 5*year), Journal: orDefault(h.Journal, 5*year), MaxDisk: int64(h.MaxDisk),
+		Backfill: int64(orDefault(h.Backfill, defaultBackfill)),
 	}
 	b.exports()
 }
+
+// Bytes a second of history that nodes exchange: the least that can be configured, and otherwise what a link of 100 Mbit/s
+// carries.
+const (
+	leastBackfill   = 64 << 10
+	defaultBackfill = 12 << 20
+)

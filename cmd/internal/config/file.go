@@ -140,6 +140,8 @@ type historyFile struct {
 	Journal time.Duration `yaml:"journal"`
 	MaxDisk Size          `yaml:"max_disk"`
 	Export  []exportFile  `yaml:"export" json:",omitempty"`
+
+	Backfill Size `yaml:"backfill" json:",omitempty"`
 }
 
 type userFile struct {

@@ -3,10 +3,8 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -162,6 +160,7 @@ type historyRequest struct {
 	From, To int64
 	Window   time.Time
 	After    string
+	Packed   bool `json:",omitempty"` // the answer may be
 }
 
 func (h *healer) ask(ctx context.Context, req request, body []byte) ([]byte, error) {
@@ -429,61 +428,4 @@ func differences(ours, theirs []history.WindowDigest) []differing {
 	}
 	slices.SortFunc(out, func(a, b differing) int { return a.window.Compare(b.window) })
 	return out
-}
-
-// window exchanges one window: what the active has comes here, what only is here goes there.
-func (h *healer) window(ctx context.Context, d differing) (moved int, err error) {
-	for after, more := "", d.theirs.Samples > 0; more; more = after != "" {
-		answer, err := h.ask(ctx, request{Op: opHistoryPull, History: &historyRequest{Window: d.window, After: after}}, nil)
-		if err != nil {
-			return moved, err
-		}
-		next, data, ok := strings.Cut(string(answer), "\n")
-		if !ok {
-			return moved, errors.New("a piece of history without its head")
-		}
-		n, err := h.s.store.Import(ctx, []byte(data))
-		if moved += n; err != nil {
-			return moved, err
-		}
-		after = next
-	}
-	if own, err := h.s.store.Windows(ctx, d.window.UnixNano(), d.window.Add(history.Window).UnixNano()); err != nil || len(own) == 1 && own[0].Digest == d.theirs {
-		return moved, err // the other node lacks nothing
-	}
-	for after, more := "", true; more; more = after != "" {
-		data, next, err := h.s.store.Export(ctx, d.window, after)
-		if err != nil {
-			return moved, err
-		}
-		answer, err := h.ask(ctx, request{Op: opHistoryPush}, data)
-		if err != nil {
-			return moved, err
-		}
-		added := 0
-		if err := json.Unmarshal(answer, &added); err != nil {
-			return moved, fmt.Errorf("answer of the active node to a piece of history: %w", err)
-		}
-		moved += added
-		after = next
-	}
-	return moved, nil
-}
-
-func (s *Server) historyWindows(ctx context.Context, req historyRequest) ([]byte, error) {
-	windows, err := s.store.Windows(ctx, req.From, req.To)
-	return answer(windows, err)
-}
-
-func (s *Server) historyPull(ctx context.Context, req historyRequest) ([]byte, error) {
-	data, next, err := s.store.Export(ctx, req.Window, req.After)
-	if err != nil {
-		return nil, err
-	}
-	return append([]byte(next+"\n"), data...), nil
-}
-
-func (s *Server) historyPush(ctx context.Context, body []byte) ([]byte, error) {
-	added, err := s.store.Import(ctx, body)
-	return answer(added, err)
 }

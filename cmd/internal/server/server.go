@@ -99,6 +99,7 @@ type Server struct {
 	resources map[string]*resource.Manager
 	health    atomic.Pointer[assessment]
 	late      *lateness
+	pace      *pace // of back-filling
 	network   *clientNetwork
 
 	problemMu sync.Mutex
@@ -137,6 +138,7 @@ func New(opts Options) (*Server, error) {
 	heartbeat := cfg.Redundancy.Heartbeat
 	s.vigil = newVigil(heartbeat*time.Duration(cfg.Redundancy.Misses)-heartbeat/2, heartbeat)
 	s.late = newLateness(heartbeat * time.Duration(cfg.Redundancy.Misses))
+	s.pace = &pace{rate: func() int64 { return s.now().cfg.History.Backfill }, late: func() bool { return s.late.worst(time.Now()) > s.late.limit/2 }}
 	s.network = newClientNetwork(opts, node)
 	if err := s.build(opts, node); err != nil {
 		return nil, errors.Join(err, s.stop())
