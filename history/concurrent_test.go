@@ -38,7 +38,7 @@ func TestReadersMissNothingWhileWindowsClose(t *testing.T) {
 			}
 		}
 	})
-	for range 150 {
+	for i := 0; i < 150 || appended.Load() == 0; i++ { // readers may be quicker than the first sample
 		least := appended.Load()
 		p, err := s.Raw(ctx, defs[0].Name, 0, 1<<62, 0, history.Cursor{})
 		if err != nil {
@@ -56,7 +56,4 @@ func TestReadersMissNothingWhileWindowsClose(t *testing.T) {
 	}
 	stop()
 	wg.Wait()
-	if appended.Load() == 0 {
-		t.Fatal("nothing was appended")
-	}
 }

@@ -49,8 +49,9 @@ func TestSessionsAreListedAndEnded(t *testing.T) {
 		sock := r.socket(olga...)
 		sock.send(`{"t":"hello"}`)
 		sock.want("welcome")
+		admin := r.admin()
 		for name, want := range map[string]int{"no such": 404, id + "0": 404, id: 204} {
-			if a := r.do("DELETE", "/api/v1/sessions/"+strings.ReplaceAll(name, " ", "%20"), "", r.admin()...); a.status != want {
+			if a := r.do("DELETE", "/api/v1/sessions/"+strings.ReplaceAll(name, " ", "%20"), "", admin...); a.status != want {
 				t.Errorf("%q: %d %s", name, a.status, a.body)
 			}
 		}
