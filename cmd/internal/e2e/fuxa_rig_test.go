@@ -96,12 +96,29 @@ func newPeerDevice(t *testing.T) (*plc.Server, *secondsBank) {
 	return s, bank
 }
 
+// freshValue is a value of register 0 and when a client had it.
+type freshValue struct {
+	value uint16
+	at    time.Time
+}
+
+// after is how long after the answer of the device that had them first the values came.
+func (b *secondsBank) after(list []freshValue) (out []time.Duration) {
+	for _, x := range list {
+		if served, ok := b.servedAt(x.value); ok {
+			out = append(out, x.at.Sub(served))
+		}
+	}
+	return out
+}
+
 // watcher is a client that shows some tags and notes what comes.
 type watcher struct {
 	mu       sync.Mutex
 	bytes    int
 	values   int
 	late     []time.Duration // of every new value of the first tag: from the register's change to here
+	fresh    []freshValue    // those values
 	last     uint16
 	doubtful time.Time // since when the first tag is marked
 }
@@ -115,6 +132,7 @@ func (w *watcher) got(size, n int, v uint16, has, good bool) {
 	w.values += n
 	if has && good && v != w.last {
 		w.late = append(w.late, ageOf(v, now))
+		w.fresh = append(w.fresh, freshValue{v, now})
 		w.last = v
 	}
 	if has && !good && w.doubtful.IsZero() {
@@ -125,7 +143,7 @@ func (w *watcher) got(size, n int, v uint16, has, good bool) {
 func (w *watcher) reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.bytes, w.values, w.late, w.doubtful = 0, 0, nil, time.Time{}
+	w.bytes, w.values, w.late, w.fresh, w.doubtful = 0, 0, nil, nil, time.Time{}
 }
 
 func (w *watcher) perValue() string {
@@ -141,6 +159,12 @@ func (w *watcher) delays() []time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]time.Duration(nil), w.late...)
+}
+
+func (w *watcher) freshValues() []freshValue {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]freshValue(nil), w.fresh...)
 }
 
 func (w *watcher) marked() time.Time {

@@ -93,10 +93,14 @@ func (c candidate) measure(t *testing.T) {
 	}
 	w.reset()
 	cycles, began := c.bank.polled(), time.Now()
+	before, _ := usage(t, c.pid)
 	time.Sleep(*fuxaTime)
 	took := time.Since(began).Seconds()
+	after, _ := usage(t, c.pid)
+	alone := 100 * (after - before).Seconds() / took
 	t.Logf("%d tags of one device at 1 s: %.0f %% of the cycles", peerTags, 100*float64(c.bank.polled()-cycles)/took)
-	t.Logf("one client, %d tags: %s bytes a value; register to client %s", peerShown, w.perValue(), spread(w.delays()))
+	t.Logf("one client, %d tags: %s bytes a value; register to client %s, answer of the device to client %s; server %.1f %% of a core with the polling", peerShown, w.perValue(),
+		spread(w.delays()), spread(c.bank.after(w.freshValues())), alone)
 
 	all := []*watcher{w}
 	for range peerClients - 1 {
@@ -106,16 +110,17 @@ func (c candidate) measure(t *testing.T) {
 	for _, x := range all {
 		x.reset()
 	}
-	before, _ := usage(t, c.pid)
+	before, _ = usage(t, c.pid)
 	began = time.Now()
 	time.Sleep(*fuxaTime)
 	after, mb := usage(t, c.pid)
-	var delays []time.Duration
+	share := 100 * (after - before).Seconds() / time.Since(began).Seconds()
+	var delays, answers []time.Duration
 	for _, x := range all {
-		delays = append(delays, x.delays()...)
+		delays, answers = append(delays, x.delays()...), append(answers, c.bank.after(x.freshValues())...)
 	}
-	t.Logf("%d clients with %d tags: server %.1f %% of a core with the polling, %d MB; register to client %s", peerClients, peerShown,
-		100*(after-before).Seconds()/time.Since(began).Seconds(), mb, spread(delays))
+	t.Logf("%d clients with %d tags: server %.1f %% of a core with the polling, %.1f more than with one, %d MB; register to client %s, answer of the device to client %s",
+		peerClients, peerShown, share, share-alone, mb, spread(delays), spread(answers))
 }
 
 // record takes what is stored of values that all change once a second, and the memory that costs.
