@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -196,5 +198,8 @@ func TestSecondProcessIsRefused(t *testing.T) {
 	out, err := cmd.Output()
 	if err == nil || !strings.Contains(string(out), history.ErrInUse.Error()) {
 		t.Fatalf("a second process: %v, %s", err, out)
+	}
+	if who := fmt.Sprintf("(pid %d, ", os.Getpid()); !strings.Contains(string(out), filepath.Join(dir, "meta.db")) || runtime.GOOS == "linux" && !strings.Contains(string(out), who) {
+		t.Errorf("it is not told where the folder is and who has it: %s", out)
 	}
 }

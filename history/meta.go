@@ -56,7 +56,7 @@ func openMeta(path string) (*meta, error) {
 		return err
 	})
 	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("%s: %w", path, ErrInUse)
+		return nil, fmt.Errorf("%s: %w%s", path, ErrInUse, holder(path))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)

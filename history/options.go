@@ -63,6 +63,7 @@ type Options struct {
 	Now       func() time.Time                          // nil means time.Now
 	FreeSpace func(dir string) (free uint64, err error) // nil asks the operating system
 
+	elapsed  func() time.Duration               // tests put a clock here nobody can set
 	sealStep func(step string) error            // tests stop sealing here
 	openFile func(path string) (walFile, error) // tests put a disk that loses unsynced bytes here
 }
@@ -100,6 +101,8 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+		began := time.Now()
+		o.elapsed = func() time.Duration { return time.Since(began) }
 	}
 	if o.FreeSpace == nil {
 		o.FreeSpace = freeSpace

@@ -15,12 +15,13 @@ import (
 
 // Store is one node's archive. All methods may be called from any goroutine.
 type Store struct {
-	dir   string
-	o     Options
-	meta  *meta
-	days  *days
-	rolls *rollups
-	noted map[int64]bool // the days there should be files of, and whether sealed ones; under the writing lock
+	dir      string
+	o        Options
+	meta     *meta
+	days     *days
+	rolls    *rollups
+	calendar *calendar
+	noted    map[int64]bool // the days there should be files of, and whether sealed ones; under the writing lock
 
 	quitKeep, kept        chan struct{} // end and ended, of the goroutine that closes windows
 	quitCommit, committed chan struct{} // and of the one that writes the journal
@@ -92,6 +93,7 @@ func Open(dir string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("opening the history in %s: %w", dir, err)
 	}
 	s.clock = s.now()
+	s.calendar = newCalendar(s.o, s.newest())
 	go s.commitLoop()
 	go s.keepLoop()
 	go s.sealLoop()

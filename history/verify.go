@@ -149,12 +149,13 @@ func (t *dayTx) setAsideIn(windows map[int64]bool) error {
 func (s *Store) retain() error {
 	list := s.days.list()
 	now := s.o.Now()
+	sure := s.calendar.sure(now, s.o.Logger)
 	if s.o.Hourly > 0 {
-		if err := s.rolls.drop(now.Add(-max(s.o.Hourly, s.o.Retention))); err != nil {
+		if err := s.rolls.drop(sure.Add(-max(s.o.Hourly, s.o.Retention))); err != nil {
 			return err
 		}
 	}
-	for len(list) > 0 && s.o.Retention > 0 && dayTime(list[0]+1).Before(now.Add(-s.o.Retention)) && !s.owesRollup(list[0], now) {
+	for len(list) > 0 && s.o.Retention > 0 && dayTime(list[0]+1).Before(sure.Add(-s.o.Retention)) && !s.owesRollup(list[0], sure) {
 		if err := s.drop(list[0], "it is older than the retention"); err != nil {
 			return err
 		}

@@ -18,7 +18,7 @@ func TestParseRefusesWhatTheTypeCannotHold(t *testing.T) {
 		{tag.TypeUint16, "65535", "65535"}, {tag.TypeUint16, "65536", ""}, {tag.TypeUint16, "-1", ""}, {tag.TypeUint16, "0xff", "255"},
 		{tag.TypeInt64, "9223372036854775807", "9223372036854775807"}, {tag.TypeInt64, "9223372036854775808", ""},
 		{tag.TypeUint64, "18446744073709551615", "18446744073709551615"}, {tag.TypeUint64, "18446744073709551616", ""},
-		{tag.TypeFloat32, "1e39", ""}, {tag.TypeFloat32, "0.1", "0.1"}, {tag.TypeFloat64, "NaN", ""}, {tag.TypeFloat64, "Inf", ""},
+		{tag.TypeFloat32, "1e39", ""}, {tag.TypeFloat32, "3.4028235e+38", "3.4028235e+38"}, {tag.TypeFloat32, "-3.4028236e+38", ""}, {tag.TypeFloat32, "0.1", "0.1"}, {tag.TypeFloat64, "NaN", ""}, {tag.TypeFloat64, "Inf", ""},
 		{tag.TypeFloat64, "", ""}, {tag.TypeString, "水", "水"},
 	} {
 		v, err := tag.Parse(c.typ, c.in)

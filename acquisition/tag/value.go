@@ -204,7 +204,7 @@ func FromNumber(t Type, f float64) (Value, error) {
 	case t == TypeFloat64:
 		return Float64(f), nil
 	case t == TypeFloat32:
-		if math.Abs(f) > math.MaxFloat32 {
+		if math.IsInf(float64(float32(f)), 0) { // the shortest digits of the largest float32 are a little more than it
 			return Value{}, fmt.Errorf("%g is outside the range of float32", f)
 		}
 		return Float32(float32(f)), nil

@@ -132,7 +132,8 @@ type History struct {
 	MaxDisk int64         // bytes; 0 means no limit
 	Export  []export.Config
 
-	Backfill int64 // bytes a second that are exchanged with the other node at most, of what it or this one lacks
+	Backfill     int64 // bytes a second that are exchanged with the other node at most, of what it or this one lacks
+	StopWhenFull bool  // keep what there is and record no more; else the oldest day makes way
 }
 
 // User is a person who may log in.

@@ -209,6 +209,7 @@ func TestEveryMessage(t *testing.T) {
 		{"type: discrete", "type: discreet", `alarms.list[1].type: "discreet" is no type of alarm`},
 		{"raw: 30d", "raw: 1h", `history.raw: 1h0m0s is shorter than a day`},
 		{"20GiB", "20GiB, backfill: 10KiB", `history.backfill: less than 64KiB a second`},
+		{"20GiB", "20GiB, when_full: wait", `history.when_full: "wait" is none of drop, stop`},
 		{"20GiB", "20 bushels", `history.max_disk: "20 bushels" is not a size (20GiB, 512MiB)`},
 		{"history: {raw", "users: [{name: x, role: king, password_hash: secret}]\nhistory: {raw", `users[0].role: "king" is none of viewer, operator, engineer, admin`},
 		{"history: {raw", "tag_files: [none/*.csv]\nhistory: {raw", `tag_files[0]: no file matches "none/*.csv"`},

@@ -151,10 +151,14 @@ func (b *builder) history() {
 	if h.Backfill != 0 && h.Backfill < leastBackfill {
 		b.failf("history.backfill", "less than 64KiB a second")
 	}
+	if h.WhenFull != "" && h.WhenFull != "drop" && h.WhenFull != "stop" {
+		b.failf("history.when_full", "%q is none of drop, stop", h.WhenFull)
+	}
 	const day, year = 24 * time.Hour, 365 * 24 * time.Hour
 	b.config.History = History{
 		Raw: orDefault(h.Raw, 30*day), Hourly: orDefault(h.Hourly, 5*year), Journal: orDefault(h.Journal, 5*year), MaxDisk: int64(h.MaxDisk),
-		Backfill: int64(orDefault(h.Backfill, defaultBackfill)),
+		Backfill:     int64(orDefault(h.Backfill, defaultBackfill)),
+		StopWhenFull: h.WhenFull == "stop",
 	}
 	b.exports()
 }

@@ -70,7 +70,7 @@ func Compare(from, to *Config) Diff {
 		d.Changes = append(d.Changes, Change{Section: "history", Kind: Changed, Detail: differing(kept(from.History), kept(to.History))})
 	}
 	d.exports(from.History.Export, to.History.Export)
-	if x, y := from.History, to.History; x.Raw != y.Raw || x.Hourly != y.Hourly || x.MaxDisk != y.MaxDisk { // the archive is opened with them
+	if x, y := from.History, to.History; x.Raw != y.Raw || x.Hourly != y.Hourly || x.MaxDisk != y.MaxDisk || x.StopWhenFull != y.StopWhenFull { // the archive is opened with them
 		d.Restart = append(d.Restart, "history")
 	}
 	if !reflect.DeepEqual(from.Texts, to.Texts) {

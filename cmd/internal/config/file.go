@@ -141,7 +141,8 @@ type historyFile struct {
 	MaxDisk Size          `yaml:"max_disk"`
 	Export  []exportFile  `yaml:"export" json:",omitempty"`
 
-	Backfill Size `yaml:"backfill" json:",omitempty"`
+	Backfill Size   `yaml:"backfill" json:",omitempty"`
+	WhenFull string `yaml:"when_full" json:",omitempty"`
 }
 
 type userFile struct {

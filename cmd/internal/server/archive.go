@@ -41,6 +41,9 @@ func (s archive) Import(ctx context.Context, by web.Actor, req api.ImportRequest
 			}
 			continue
 		}
+		if s.marksGap(row.Name, x) {
+			continue
+		}
 		byTag[row.Name] = append(byTag[row.Name], x)
 		from, to = min(from, x.Time), max(to, x.Time+1)
 	}

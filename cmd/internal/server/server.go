@@ -177,7 +177,7 @@ func (s *Server) build(opts Options, node config.Node) error {
 
 func (s *Server) openArchives(node config.Node) error {
 	store, err := history.Open(filepath.Join(node.Data, "history"), history.Options{
-		Tags: recordAll(s.now().cfg.Tags), Retention: s.now().cfg.History.Raw, Hourly: s.now().cfg.History.Hourly, MaxDisk: s.now().cfg.History.MaxDisk, Logger: s.log.With("component", "history"),
+		Tags: recordAll(s.now().cfg.Tags), Retention: s.now().cfg.History.Raw, Hourly: s.now().cfg.History.Hourly, MaxDisk: s.now().cfg.History.MaxDisk, WhenFull: s.whenFull(), Logger: s.log.With("component", "history"),
 	})
 	if err != nil {
 		return fmt.Errorf("opening the history: %w", err)

@@ -176,6 +176,17 @@ test("a pen joins history and live values without doubling, and bad values are h
   assert.ok(p.times.length <= mostSamples);
 });
 
+test("a gap that begins in the millisecond of the last sample is a hole all the same", () => {
+  const p = new Pen("x");
+  p.history([
+    { time: "2026-11-22T12:00:00.123456789Z", value: 1, quality: "Good" },
+    { time: "2026-11-22T12:00:00.123456790Z", value: null, quality: "Bad_NoData" },
+    { time: "2026-11-22T12:00:01Z", value: 2, quality: "Good" },
+  ], Date.parse("2026-11-22T12:00:02Z"));
+  assert.deepEqual(p.values, [1, null, 2]);
+  assert.ok(p.times[0]! < p.times[1]! && p.times[1]! < p.times[2]!);
+});
+
 test("a write whose answer is lost ends as unknown and is not kept", async () => {
   const w = new Writes();
   const a = w.begin(1000);

@@ -32,7 +32,7 @@ export class Pen {
     this.times = [];
     this.values = [];
     this.grades = [];
-    for (const s of samples) if (s.time !== null) this.add(Date.parse(s.time), numeric(s.value), grade(s.quality));
+    for (const s of samples) if (s.time !== null) this.recorded(Date.parse(s.time), numeric(s.value), grade(s.quality));
     rest.t.forEach((t, i) => this.add(t, rest.v[i]!, rest.g[i]!));
     this.fresh = rest.t.length;
     this.version++;
@@ -76,6 +76,12 @@ export class Pen {
       else out.push({ fromMs: start, toMs: end, grade: g });
     }
     return out;
+  }
+
+  // A gap begins a nanosecond after the last sample, which is the same millisecond here: without its own place the line would
+  // be drawn across it.
+  private recorded(timeMs: number, value: number | null, g: Grade): void {
+    this.add(g === "bad" && timeMs === this.times.at(-1) ? timeMs + 0.5 : timeMs, value, g);
   }
 
   private add(timeMs: number, value: number | null, g: Grade): void {
