@@ -179,7 +179,7 @@ bench-history: need
 soak: build cmd/internal/e2e/opcua/server/node_modules/.stamp
 	go test -count=1 -timeout 60m -tags e2e ./cmd/internal/e2e/modbus -run TestSoak -v -soak 10m
 	go test -count=1 -timeout 0 ./acquisition/modbus -run TestSelfVerifyingRegisters -v -registers 1000000000
-	go test -count=1 -timeout 10m -tags e2e ./cmd/internal/e2e/opcua -run 'TestForeignDevice$$' -v -items 10000 -every 1s -freeze 20s
+	go test -count=1 -timeout 10m -tags e2e ./cmd/internal/e2e/opcua -run 'TestForeignDevice$$|HasAMemory' -v -items 10000 -every 1s -freeze 20s
 	go test -count=1 -run TestAbuseLeaves -v ./web/uaserver -args -abuse 20s
 
 test: check unit sim

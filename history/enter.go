@@ -49,6 +49,15 @@ func (s *Store) Enterable(x tag.Sample) error {
 // all samples can be entered, or nothing is. It is durable when it returns; a day at a time, so when it fails half way
 // some days may be in the archive, and repeating it completes them.
 func (s *Store) Enter(ctx context.Context, what []Entered) (added int, err error) {
+	return s.enter(ctx, what, LayerManual)
+}
+
+// Recover adds samples a device kept itself while nobody read it. It is as [Store.Enter] in everything else.
+func (s *Store) Recover(ctx context.Context, what []Entered) (added int, err error) {
+	return s.enter(ctx, what, LayerBackfill)
+}
+
+func (s *Store) enter(ctx context.Context, what []Entered, layer Layer) (added int, err error) {
 	days := map[int64]map[int64][]imported{}
 	total := 0
 	for _, e := range what {
@@ -76,7 +85,7 @@ func (s *Store) Enter(ctx context.Context, what []Entered) (added int, err error
 		for _, w := range slices.Sorted(maps.Keys(days[n])) {
 			parts = append(parts, windowPart{w, days[n][w]})
 		}
-		more, err := s.importDay(ctx, n, parts, LayerManual)
+		more, err := s.importDay(ctx, n, parts, layer)
 		if added += more; err != nil {
 			return added, fmt.Errorf("entering samples: %w", err)
 		}

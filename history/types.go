@@ -51,7 +51,7 @@ type Layer uint8
 const (
 	LayerOwn      Layer = iota // recorded as they happened
 	LayerLate                  // arrived after their window was closed, or written after the clock stepped back
-	LayerBackfill              // received from the peer
+	LayerBackfill              // received from the peer, or from a device that kept them
 	LayerManual                // entered or imported by a person
 	layerEnd
 )

@@ -46,6 +46,7 @@ type Device struct {
 	Acquire      string        // Subscribe or Poll; empty is Subscribe
 	Timeout      time.Duration // of one request; 0 is DefaultTimeout
 	Trust        string        // TrustList or TrustFirstUse; empty is TrustList. Without meaning for security None
+	History      string        // none, or Heal: gaps are filled from the device's own record; empty is none
 	Probe        string        // none, tcp or read: what the standby may do; empty is none
 	Tags         []tag.Definition
 }
@@ -63,6 +64,7 @@ func (d Device) withDefaults() Device {
 	fill(&d.Acquire, Subscribe)
 	fill(&d.Trust, TrustList)
 	fill(&d.Probe, "none")
+	fill(&d.History, "none")
 	if d.Security == "None" {
 		fill(&d.Mode, "None")
 	}
@@ -88,6 +90,7 @@ func (d Device) Check() map[string]error {
 		{"mode", d.Mode, []string{"None", "Sign", "SignAndEncrypt"}},
 		{"acquire", d.Acquire, []string{Subscribe, Poll}},
 		{"trust", d.Trust, []string{TrustList, TrustFirstUse}},
+		{"history", d.History, []string{"none", Heal}},
 		{"probe", d.Probe, []string{"none", "tcp", "read"}},
 	} {
 		if !slices.Contains(c.allowed, c.value) {

@@ -282,7 +282,7 @@ var answers = func() map[uint32]any {
 		&ua.ServiceFault{}, &ua.OpenSecureChannelResponse{}, &ua.CloseSecureChannelResponse{}, &ua.GetEndpointsResponse{},
 		&ua.CreateSessionResponse{}, &ua.ActivateSessionResponse{}, &ua.CloseSessionResponse{}, &ua.ReadResponse{},
 		&ua.WriteResponse{}, &ua.BrowseResponse{}, &ua.BrowseNextResponse{}, &ua.CreateSubscriptionResponse{},
-		&ua.CreateMonitoredItemsResponse{}, &ua.PublishResponse{},
+		&ua.CreateMonitoredItemsResponse{}, &ua.PublishResponse{}, &ua.HistoryReadResponse{},
 	} {
 		m[uint32(ua.ServiceTypeID(v))] = v
 	}

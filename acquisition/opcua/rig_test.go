@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gopcua/opcua/id"
 	"github.com/gopcua/opcua/server"
 	"github.com/gopcua/opcua/ua"
 
@@ -45,7 +46,7 @@ func testIdentity(t *testing.T) *Identity {
 
 // shared is one server for all tests: it takes long to start. It is the library's own, an opinion that is not ours.
 var shared = sync.OnceValues(func() (*testServer, error) {
-	id, err := identity()
+	own, err := identity()
 	if err != nil {
 		return nil, err
 	}
@@ -59,13 +60,14 @@ var shared = sync.OnceValues(func() (*testServer, error) {
 	}
 	s.server = server.New(
 		server.EndPoint("127.0.0.1", s.port), server.EnableSecurity("None", ua.MessageSecurityModeNone),
-		server.EnableSecurity("Basic256Sha256", ua.MessageSecurityModeSignAndEncrypt), server.PrivateKey(id.Key), server.Certificate(id.Certificate),
+		server.EnableSecurity("Basic256Sha256", ua.MessageSecurityModeSignAndEncrypt), server.PrivateKey(own.Key), server.Certificate(own.Certificate),
 		server.EnableAuthMode(ua.UserTokenTypeAnonymous), server.EnableAuthMode(ua.UserTokenTypeUserName),
 	)
 	s.nodes = server.NewNodeNameSpace(s.server, "test")
 	for name, v := range startValues {
 		s.nodes.Objects().AddRef(s.nodes.AddNewVariableStringNode(name, v), server.RefType(47), true)
 	}
+	s.server.RegisterHandler(id.HistoryReadRequest_Encoding_DefaultBinary, readHistory)
 	return s, s.server.Start(context.Background())
 })
 

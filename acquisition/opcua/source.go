@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,7 @@ type Options struct {
 	TrustDir     string    // folder with trusted/ and rejected/ certificates of devices; required for a secure channel
 	Dial         func(ctx context.Context, network, address string) (net.Conn, error)
 	Log          *slog.Logger
+	Past         Past // required for a device whose history heals
 }
 
 // Source is one OPC UA device. It implements [acquisition.Source].
@@ -48,6 +50,7 @@ type Source struct {
 	byTag  map[tag.ID]int
 
 	lifetime time.Duration // of the keys of a secure channel
+	pace     pace          // of healing
 	limit    atomic.Int32  // nodes the device takes in one request; 0 is not known
 
 	writing sync.Mutex // one write at a time
@@ -56,7 +59,10 @@ type Source struct {
 
 	pub    sync.Mutex // orders what is published; guards sink and last of items
 	sink   acquisition.Sink
-	kept   *kept // of Run alone
+	kept   *kept     // of Run alone, as are the next three
+	blind  time.Time // since when the device is not read; zero while it is
+	gaps   []gap     // still to be filled, the newest last
+	mute   bool      // it gives no history
 	mu     sync.Mutex
 	live   *channel
 	state  acquisition.DeviceStatus
@@ -80,6 +86,8 @@ type item struct {
 	got      time.Time
 	heard    bool // a subscription speaks for it
 	doubt    bool // a report was put aside: it has to be read
+
+	past bool // the server keeps no record of it; of heal alone
 }
 
 var _ acquisition.Source = (*Source)(nil)
@@ -98,10 +106,13 @@ func New(d Device, o Options) (*Source, error) {
 	if d.Security != "None" && (o.Identity == nil || o.TrustDir == "") {
 		return nil, fmt.Errorf("device %s: security %s needs an application certificate and a trust folder", d.Name, d.Security)
 	}
+	if d.History == Heal && o.Past == nil {
+		return nil, fmt.Errorf("device %s: history %s needs a record", d.Name, d.History)
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Source{device: d, o: o, log: o.Log.With("device", d.Name), byTag: map[tag.ID]int{}, lifetime: channelLifetime}
+	s := &Source{device: d, o: o, log: o.Log.With("device", d.Name), byTag: map[tag.ID]int{}, lifetime: channelLifetime, pace: pace{healSettle, healEvery, healRetry}}
 	s.state = acquisition.DeviceStatus{Device: d.Name, Endpoint: d.Endpoint, Tags: len(d.Tags), Since: time.Now(), Blocks: (len(d.Tags) + readBatch - 1) / readBatch}
 	for i, def := range d.Tags {
 		x := item{def: def}
@@ -133,9 +144,11 @@ func (s *Source) Run(ctx context.Context, sink acquisition.Sink) error {
 	s.pub.Lock()
 	s.sink, s.settled, s.kept = sink, false, nil
 	for i := range s.items {
-		s.items[i].last = tag.Sample{}
+		s.items[i].last, s.items[i].past = tag.Sample{}, false
 	}
 	s.pub.Unlock()
+	s.mute = false
+	s.blindSince()
 	defer s.setState(acquisition.Stopped, nil)
 
 	backoff := time.Duration(0)
@@ -170,6 +183,11 @@ func (s *Source) session(ctx context.Context) (served bool, err error) {
 		return false, err
 	}
 	defer func() { s.leave(c, err, outer.Err() == nil) }()
+	defer func() {
+		if s.blind.IsZero() && outer.Err() == nil {
+			s.blind = s.lastGood()
+		}
+	}()
 	s.setState(acquisition.Waiting, nil)
 	s.begin()
 	if err := s.readItems(ctx, c, s.all()); err != nil {
@@ -188,6 +206,9 @@ func (s *Source) session(ctx context.Context) (served bool, err error) {
 		wg.Go(func() { cancel(f(ctx, c)) })
 	}
 	keep(s.watch)
+	if s.device.History == Heal {
+		keep(s.heal)
+	}
 	if s.device.Acquire == Poll {
 		for _, g := range s.groups() {
 			keep(func(ctx context.Context, c *channel) error { return s.poll(ctx, c, g) })
@@ -248,6 +269,12 @@ func (s *Source) settle() {
 		s.settled = true
 		s.sink.Settled(s.device.Name, time.Now(), nil)
 	}
+}
+
+func (s *Source) lastGood() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.LastGood
 }
 
 // lost gives every tag the quality of a device that cannot be reached.
@@ -323,9 +350,19 @@ func (s *Source) setState(state acquisition.State, err error) bool {
 	if err == nil {
 		return false
 	}
-	news := s.state.LastError != err.Error() || s.state.LastErrorAt.Before(s.state.LastGood)
+	news := gist(s.state.LastError) != gist(err.Error()) || s.state.LastErrorAt.Before(s.state.LastGood)
 	s.state.LastError, s.state.LastErrorAt = err.Error(), now
 	return news
+}
+
+// gist is an error without its numbers: the ports of a connection are others each time.
+func gist(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // note counts a call.

@@ -186,6 +186,7 @@ func TestEveryMessage(t *testing.T) {
 		{`"tcp://127.0.0.1:5020"`, `"udp://127.0.0.1:5020"`, `devices[0].modbus: endpoint "udp://127.0.0.1:5020"`},
 		{"opc.tcp://127.0.0.1:4855", "http://x", `devices[1].opcua.endpoint: "http://x" is not an endpoint`},
 		{"security: None", "security: Secret", `devices[1].opcua.security: "Secret" is none of`},
+		{"security: None", "security: None, history: always", `devices[1].opcua.history: "always" is none of none, heal`},
 		{"areas:", "opcua: {redundancy: mirrored}\nareas:", `plant.yaml:5:9: opcua.redundancy: "mirrored" is none of warm, hot`},
 		{"fast: 100ms", "fast: 1ms", `plant.yaml:10:16: scan_classes.fast: 1ms is outside 10ms .. 24h0m0s`},
 		{"scan: fast", "scan: faster", `tags[0].scan: no scan class is named "faster"`},

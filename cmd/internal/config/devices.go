@@ -112,7 +112,7 @@ func (b *builder) opcua(path string, f *deviceFile, d *Device) {
 	o := f.OPCUA
 	d.OPCUA = &opcua.Device{
 		Name: f.Name, Endpoint: o.Endpoint, Security: o.Security, Mode: o.Mode, User: o.User, PasswordFile: b.resolvePath(o.PasswordFile),
-		Acquire: o.Acquire, Timeout: o.Timeout, Trust: o.Trust, Probe: d.Probe,
+		Acquire: o.Acquire, Timeout: o.Timeout, Trust: o.Trust, Probe: d.Probe, History: o.History,
 	}
 	wrong := d.OPCUA.Check()
 	for _, setting := range slices.Sorted(maps.Keys(wrong)) {

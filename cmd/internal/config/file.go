@@ -85,6 +85,7 @@ type opcuaDeviceFile struct {
 	Acquire      string        `yaml:"acquire"`
 	Timeout      time.Duration `yaml:"timeout"`
 	Trust        string        `yaml:"trust"`
+	History      string        `yaml:"history"`
 }
 
 type appFile struct {

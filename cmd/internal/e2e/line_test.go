@@ -34,7 +34,7 @@ func TestSerialLine(t *testing.T) {
 	for _, f := range []struct {
 		kind string
 		lost bool // its values are, while it lasts
-	}{{"silent", true}, {"bad-crc", true}, {"wrong-unit", true}, {"split-exception", true}, {"garbage-first", false}, {"echo", false}, {"late", false}, {"refuse", true}} {
+	}{{"bad-crc", true}, {"split-exception", true}, {"garbage-first", false}, {"echo", false}, {"late", false}, {"refuse", true}} {
 		if err := r.sim(http.MethodPost, "/fault", map[string]string{"device": "plc1", "kind": f.kind, "delay": "30ms"}, nil); err != nil {
 			t.Fatal(err)
 		}

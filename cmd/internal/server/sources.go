@@ -21,7 +21,7 @@ func (s *Server) buildFeed(a *area, g *generation, c config.Channel) (*feed, err
 	case d.Modbus != nil:
 		f.Source, err = s.modbusSource(c, f)
 	case d.OPCUA != nil:
-		f.Source, err = s.uaSource(*d.OPCUA)
+		f.Source, err = s.uaSource(a, f, *d.OPCUA)
 	case d.App != nil:
 		f.Source = a.apps.engine.Make(appSpec(g, d))
 	case d.System != nil:
@@ -53,9 +53,9 @@ func (s *Server) modbusSource(c config.Channel, f *feed) (acquisition.Source, er
 }
 
 // uaSource makes the driver of one OPC UA device. The client certificate is made when a device asks for security.
-func (s *Server) uaSource(d opcua.Device) (acquisition.Source, error) {
+func (s *Server) uaSource(a *area, f *feed, d opcua.Device) (acquisition.Source, error) {
 	node := s.cfg.Nodes[s.nodeName]
-	o := opcua.Options{LocalAddress: node.Field, Dial: s.opts.Dial, Log: s.log.With("component", "opcua", "device", d.Name)}
+	o := opcua.Options{LocalAddress: node.Field, Dial: s.opts.Dial, Log: s.log.With("component", "opcua", "device", d.Name), Past: &uaPast{s: s, area: a, feed: f, device: d.Name}}
 	if d.Security != "" && d.Security != "None" {
 		dir := filepath.Join(node.Data, "pki-client")
 		identity, err := opcua.LoadOrCreateIdentity(dir, applicationURI(s.cfg.Project, s.nodeName)+":client")

@@ -44,8 +44,10 @@ type device struct {
 	items int
 	every time.Duration
 	nodes int // in one request; 0 is any number
-	cmd   *exec.Cmd
-	read  chan struct{}
+
+	history int // values of each variable but the last it remembers
+	cmd     *exec.Cmd
+	read    chan struct{}
 }
 
 func newDevice(t *testing.T, items int, every time.Duration) *device {
@@ -69,7 +71,7 @@ func newDevice(t *testing.T, items int, every time.Duration) *device {
 // start waits until it listens: node takes seconds to load its address space.
 func (d *device) start() {
 	d.t.Helper()
-	d.cmd = exec.Command("node", "device.mjs", strconv.Itoa(d.port), d.pki, strconv.Itoa(d.items), strconv.Itoa(int(d.every.Milliseconds())), strconv.Itoa(d.nodes))
+	d.cmd = exec.Command("node", "device.mjs", strconv.Itoa(d.port), d.pki, strconv.Itoa(d.items), strconv.Itoa(int(d.every.Milliseconds())), strconv.Itoa(d.nodes), strconv.Itoa(d.history))
 	d.cmd.Dir = "server"
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {

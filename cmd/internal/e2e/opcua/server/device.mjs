@@ -1,9 +1,10 @@
 // An OPC UA device that shares no code with this project: folder Plant with variables v0 … v(n-1), all of which hold the
 // time of their last change in milliseconds since 1970, so that whoever reads them sees how old they are.
 //
-//   node device.mjs PORT PKI-FOLDER VARIABLES EVERY-MS [NODES]
+//   node device.mjs PORT PKI-FOLDER VARIABLES EVERY-MS [NODES [HISTORY]]
 //
-// NODES is how many nodes it takes in one request; 0 or nothing is any number.
+// NODES is how many nodes it takes in one request; 0 or nothing is any number. HISTORY is how many values of each variable
+// but the last it remembers, for clients that read history; 0 or nothing is none.
 //
 // It prints "ready" when it listens. Its certificate is made in the folder when it has none.
 
@@ -11,11 +12,12 @@ import { createRequire } from "node:module";
 
 const require = createRequire(import.meta.url);
 const { OPCUACertificateManager } = require("node-opcua-certificate-manager");
+const { makeAccessLevelFlag } = require("node-opcua-data-model");
 const { nodesets } = require("node-opcua-nodesets");
 const { OPCUAServer } = require("node-opcua-server");
 const { DataType } = require("node-opcua-variant");
 
-const [port, pki, count, every, nodes] = process.argv.slice(2);
+const [port, pki, count, every, nodes, history] = process.argv.slice(2);
 const limits = { maxNodesPerRead: Number(nodes), maxNodesPerBrowse: Number(nodes), maxMonitoredItemsPerCall: Number(nodes) };
 const certificates = new OPCUACertificateManager({ rootFolder: pki, automaticallyAcceptUnknownCertificate: true });
 const server = new OPCUAServer({
@@ -39,6 +41,14 @@ for (let i = 0; i < Number(count); i++) {
     componentOf: plant, browseName: `v${i}`, nodeId: `s=v${i}`, dataType: "Double", minimumSamplingInterval: 50,
     value: { dataType: DataType.Double, value: Date.now() },
   }));
+}
+if (Number(history) > 0) {
+  for (const v of variables.slice(0, -1)) {
+    v.historizing = true;
+    v.accessLevel = makeAccessLevelFlag("CurrentRead | HistoryRead");
+    v.userAccessLevel = v.accessLevel;
+    server.engine.addressSpace.installHistoricalDataNode(v, { maxOnlineValues: Number(history) });
+  }
 }
 setInterval(() => {
   const now = Date.now();
