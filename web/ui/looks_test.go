@@ -2,6 +2,7 @@ package ui_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,14 @@ const spills = `(() => {
 	}
 	for (const e of document.querySelectorAll("button.btn, a.btn, .pill")) {
 		if (e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 2) bad.push("cut: " + e.innerText);
+	}
+	for (const e of document.querySelectorAll(".page-head, .pens, .banner, .head")) if (e.scrollHeight > e.clientHeight + 3) bad.push(name(e) + " is " + e.scrollHeight + " high in " + e.clientHeight);
+	for (const e of document.querySelectorAll("#alarm-scroll, #tag-scroll, .events .scroll, .card:has(> table.grid)")) {
+		const table = e.querySelector("table");
+		if (e.scrollWidth > e.clientWidth + 1) bad.push((table.id || "a table") + " is " + e.scrollWidth + " wide in " + e.clientWidth);
+		if (table.querySelector("td:not([height])") && table.getBoundingClientRect().width < e.clientWidth - 2) bad.push((table.id || "a table") + " is only " + table.getBoundingClientRect().width + " wide in " + e.clientWidth);
+		const row = table.querySelector("tbody tr:not(.gap)"), last = row && [...row.cells].filter(c => c.offsetWidth > 0).at(-1);
+		if (last && last.getBoundingClientRect().right < e.getBoundingClientRect().left + e.clientWidth - 3) bad.push((table.id || "a table") + " ends at " + last.getBoundingClientRect().right);
 	}
 	const main = document.querySelector("#main");
 	if (main && main.clientHeight < 200) bad.push("only " + main.clientHeight + " of the page are left");
@@ -45,6 +54,7 @@ func TestNothingSpills(t *testing.T) {
 	s := newSite(t)
 	s.longNames()
 	b := uitest.Open(t, 1280, 800)
+	b.Shots = os.Getenv("UI_SHOTS")
 	s.signIn(b, "a", "adam")
 	for _, size := range []struct {
 		what, lang    string
@@ -56,8 +66,8 @@ func TestNothingSpills(t *testing.T) {
 			b.GoTo(page)
 			if bad := uitest.Eval[string](b, spills); bad != "" {
 				t.Errorf("%s %s, %s: %s", size.what, size.lang, page, bad)
-				b.Shot(fmt.Sprintf("spills-%d-%s", size.width, page))
 			}
+			b.Shot(fmt.Sprintf("long-%d-%s-%s", size.width, size.lang, page))
 		}
 		b.GoTo("alarms")
 		b.Click("tr[data-alarm] .rowlink")
@@ -65,6 +75,7 @@ func TestNothingSpills(t *testing.T) {
 		if bad := uitest.Eval[string](b, spills); bad != "" {
 			t.Errorf("%s %s, an alarm: %s", size.what, size.lang, bad)
 		}
+		b.Shot(fmt.Sprintf("long-%d-%s-sheet", size.width, size.lang))
 		b.Escape()
 	}
 	b.Check()

@@ -10,6 +10,8 @@ const mostKept = 20_000;
 const longest = 500;
 
 export class Texts {
+  /** version grows with every table. */
+  version = 0;
   private exact = new Map<string, string>();
   private patterns: Pattern[] = [];
   private kept = new Map<string, string>();
@@ -21,6 +23,7 @@ export class Texts {
       .filter(([text]) => text.includes("{"))
       .map(pattern);
     this.kept = new Map();
+    this.version++;
   }
 
   /** say is a text in the reader's language; one that the table does not have stays as it is. */

@@ -18,7 +18,6 @@ type Show = "open" | "unacked" | "overlaid" | "all";
 
 /** mostWhole is up to how many alarms are drawn whole, each as high as its text needs. Of more only those in sight exist, a line each. */
 const mostWhole = 100;
-const columns = 8;
 /** mostAcks is how many alarms one command may name. */
 const mostAcks = 500;
 
@@ -69,14 +68,14 @@ export class Alarms extends Part {
           <thead><tr>
             <th>${t("alarm.prio")}</th><th>${t("alarm.state")}</th><th>${t("alarm.time")}</th><th>${t("tag.name")}</th><th>${t("alarm.message")}</th><th class="num wide-col">${t("alarm.value")}</th><th class="num wide-col">${t("alarm.duration")}</th><th><span class="sr">${t("alarm.actions")}</span></th>
           </tr></thead>
-          <tbody>${many ? gap(first, columns) : nothing}${rows.slice(first, last).map((a, n) => this.row(a, may, first + n + 2))}${many ? gap(rows.length - last, columns) : nothing}</tbody>
+          <tbody>${many ? gap(first) : nothing}${rows.slice(first, last).map((a, n) => this.row(a, may, first + n + 2))}${many ? gap(rows.length - last) : nothing}</tbody>
         </table>
         ${rows.length === 0 ? html`<div class="empty">${t("alarm.none")}</div>` : nothing}
       </div>`;
   }
 
   private select(): void {
-    const wanted = `${client.alarms.version} ${settings.lang} ${this.show} ${this.upTo} ${this.filter}`;
+    const wanted = `${client.alarms.version} ${client.texts.version} ${settings.lang} ${this.show} ${this.upTo} ${this.filter}`;
     if (wanted === this.foundFor) return;
     this.foundFor = wanted;
     const match = matcher(this.filter);

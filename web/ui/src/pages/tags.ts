@@ -12,7 +12,6 @@ import { here } from "../parts/routes";
 import { gap, Rows } from "../parts/rows";
 import { local } from "../parts/say";
 
-const columns = 7;
 
 type Show = "all" | "doubt" | "writable";
 
@@ -69,7 +68,7 @@ export class Tags extends Part {
             <th class="num w-age">${t("tag.age")}</th><th class="w-device">${t("tag.device")}</th><th class="wide-col">${t("tag.description")}</th>
           </tr></thead>
           <tbody>
-            ${gap(first, columns)} ${this.rows.slice(first, last).map((i, n) => this.row(i, first + n + 2))} ${gap(this.rows.length - last, columns)}
+            ${gap(first)} ${this.rows.slice(first, last).map((i, n) => this.row(i, first + n + 2))} ${gap(this.rows.length - last)}
           </tbody>
         </table>
         ${this.rows.length === 0 ? html`<div class="empty">${t("tag.none")}</div>` : ""}

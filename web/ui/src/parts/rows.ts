@@ -28,6 +28,6 @@ export class Rows {
 }
 
 /** gap stands for rows that are not drawn. */
-export function gap(rows: number, columns: number): TemplateResult {
-  return html`<tr aria-hidden="true" class="gap"><td colspan=${columns} height=${rows * rowHeight}></td></tr>`;
+export function gap(rows: number): TemplateResult {
+  return html`<tr aria-hidden="true" class="gap"><td height=${rows * rowHeight}></td></tr>`;
 }
