@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"slices"
 
 	"scada/acquisition/tag"
 )
@@ -33,4 +34,37 @@ func (r *Reader) Each(ctx context.Context, name string, from, to int64, visit fu
 		return visit(samples)
 	})
 	return p.Damaged, err
+}
+
+// Latest is Each for samples that are hardly older than the present, for little: it looks at what is in memory alone when that
+// is likely all. Samples that came late or were written to a file early may be missing.
+func (r *Reader) Latest(ctx context.Context, name string, from, to int64, visit func(piece []tag.Sample) (more bool, err error)) ([]Damage, error) {
+	t, err := r.s.series(name)
+	if err != nil || from >= to {
+		return nil, err
+	}
+	samples, ok := r.s.latest(r.mem.buffer[:0], t, max(from, 0), to)
+	if !ok {
+		return r.Each(ctx, name, from, to, visit)
+	}
+	if r.mem.buffer = samples; len(samples) > 0 {
+		_, err = visit(samples)
+	}
+	return nil, err
+}
+
+// latest returns the samples of a stretch of the open window; false means that they have to be searched for.
+func (s *Store) latest(dst []tag.Sample, r *series, from, to int64) ([]tag.Sample, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := windowOf(from)
+	h := s.heads[w]
+	if h == nil || w != windowOf(to-1) || slices.ContainsFunc(s.frozen, func(f *headWindow) bool { return f.number == w }) {
+		return dst, false
+	}
+	c := h.parts[r]
+	if c == nil {
+		return dst, true
+	}
+	return c.Latest(dst, from, to)
 }

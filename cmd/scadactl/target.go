@@ -21,9 +21,9 @@ func (a *app) targetList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			t := table{value: out, header: []string{"target", "sending", "sent_to", "counts_to", "waiting", "sent", "refused", "parked", "missed", "failed", "error"}}
+			t := table{value: out, header: []string{"target", "address", "sending", "sent_to", "counts_to", "waiting", "sent", "refused", "parked", "missed", "failed", "error"}}
 			for _, x := range out.Targets {
-				t.add(x.Name, fmt.Sprint(x.Sending), when(x.SentTo), when(x.CountsTo), fmt.Sprint(x.WaitingSamples), fmt.Sprint(x.SentSamples), fmt.Sprint(x.RefusedSamples),
+				t.add(x.Name, x.Address, fmt.Sprint(x.Sending), when(x.SentTo), when(x.CountsTo), fmt.Sprint(x.WaitingSamples), fmt.Sprint(x.SentSamples), fmt.Sprint(x.RefusedSamples),
 					fmt.Sprint(x.ParkedSamples), fmt.Sprint(x.MissedSamples), fmt.Sprint(x.Failed), x.Error)
 			}
 			return a.print(t)

@@ -103,6 +103,25 @@ func (b *Buffer) Samples(dst []tag.Sample, from, to int64) []tag.Sample {
 	return d.Unpack(b).Samples(dst, from, to)
 }
 
+// Latest is Samples without unpacking anything; false means that it can't be had so: the samples came out of order, or
+// begin among the packed ones.
+func (b *Buffer) Latest(dst []tag.Sample, from, to int64) ([]tag.Sample, bool) {
+	t := &b.tail
+	if b.packed > 0 && (t.disorder || len(t.times) == 0 || t.times[0] >= from) || t.disorder {
+		return dst, false
+	}
+	i := -b.packed // in the tail
+	for _, r := range t.runs {
+		end := i + r.n
+		for i = max(i, min(0, end)); i < end; i++ {
+			if at := t.times[i]; at >= from && at < to {
+				dst = append(dst, t.sample(i, r))
+			}
+		}
+	}
+	return dst, true
+}
+
 // Unpack returns the samples of a buffer by column. They are valid until the decoder or the buffer is used again.
 func (d *Decoder) Unpack(b *Buffer) *Columns {
 	d.known = timesKey{}

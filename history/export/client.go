@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -106,6 +107,9 @@ func (c *client) send(ctx context.Context, body []byte) answer {
 	resp, err := c.http.Do(r)
 	if err != nil {
 		c.lost = c.connected
+		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+			err = wrapped.Err // without the address: its path may be a secret
+		}
 		return answer{verdict: failed, reason: clean(err.Error())}
 	}
 	defer resp.Body.Close()

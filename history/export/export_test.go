@@ -56,6 +56,19 @@ func TestLateSamplesArrive(t *testing.T) {
 	})
 }
 
+// TestWhatWasOverlookedArrives when its window is over.
+func TestWhatWasOverlookedArrives(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.archive.lacks = "line/tag3"
+		w.run(nil)
+		w.record(9 * time.Minute)
+		time.Sleep(quiet)
+		w.complete(9 * 60)
+		time.Sleep(5 * time.Minute)
+		w.complete(0)
+	})
+}
+
 // TestEngineThatForgets: it is killed again and again, and each time has lost its last seconds.
 func TestEngineThatForgets(t *testing.T) {
 	inBubble(t, func(w *world) {

@@ -26,6 +26,7 @@ type shelf struct {
 	mu      sync.Mutex
 	samples map[string][]tag.Sample // in order
 	gone    int64                   // what is before it was removed
+	lacks   string                  // tag of which Latest has nothing
 }
 
 func (s *shelf) add(name string, at time.Time, v float64) {
@@ -106,6 +107,16 @@ func (s *shelf) Each(_ context.Context, name string, from, to int64, visit func(
 		out = out[n:]
 	}
 	return nil
+}
+
+func (s *shelf) Latest(ctx context.Context, name string, from, to int64, visit func([]tag.Sample) (bool, error)) error {
+	s.mu.Lock()
+	lacks := s.lacks
+	s.mu.Unlock()
+	if lacks == name {
+		return nil
+	}
+	return s.Each(ctx, name, from, to, visit)
 }
 
 type stored struct {

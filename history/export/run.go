@@ -328,7 +328,11 @@ func (r *run) mature() {
 func (r *run) send(ctx context.Context, from, to int64, known, grown []sum) error {
 	r.batch.reset()
 	for i := range r.series {
-		points, refused, err := r.read(ctx, i, from, to)
+		look := r.o.Archive.Each
+		if grown != nil {
+			look = r.o.Archive.Latest
+		}
+		points, refused, err := r.read(ctx, look, i, from, to)
 		if err != nil {
 			return err
 		}
@@ -357,11 +361,14 @@ func (r *run) send(ctx context.Context, from, to int64, known, grown []sum) erro
 	return r.deliver(ctx, &r.batch)
 }
 
+// lookup reads samples: it is Each or Latest of an [Archive].
+type lookup func(ctx context.Context, tag string, from, to int64, visit func([]tag.Sample) (more bool, err error)) error
+
 // read returns the points of a tag; they are valid until the next call. Nothing of the archive is held meanwhile.
-func (r *run) read(ctx context.Context, i int, from, to int64) ([]point, uint64, error) {
+func (r *run) read(ctx context.Context, look lookup, i int, from, to int64) ([]point, uint64, error) {
 	r.points = r.points[:0]
 	refused := 0
-	err := r.o.Archive.Each(ctx, r.series[i].name, from, to, func(piece []tag.Sample) (bool, error) {
+	err := look(ctx, r.series[i].name, from, to, func(piece []tag.Sample) (bool, error) {
 		var n int
 		r.points, n = convert(r.points, 0, piece)
 		refused += n

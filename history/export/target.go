@@ -104,6 +104,9 @@ type Archive interface {
 	Windows(ctx context.Context, from, to int64) ([]WindowState, error)
 	// Each calls visit with the samples of a tag with from <= time < to, in order of time, until it returns false.
 	Each(ctx context.Context, tag string, from, to int64, visit func([]tag.Sample) (more bool, err error)) error
+	// Latest is Each for samples that are hardly older than the present, and may leave some out: they are found when their
+	// window is over.
+	Latest(ctx context.Context, tag string, from, to int64, visit func([]tag.Sample) (more bool, err error)) error
 	// Oldest returns the beginning of the first day that has samples; false without any.
 	Oldest() (start int64, some bool)
 }

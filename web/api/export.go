@@ -14,7 +14,7 @@ type HistoryTargets struct {
 // HistoryTarget is one engine. The totals and what was left out are the pair's; the rest is known to the node that sends.
 type HistoryTarget struct {
 	Name           string          `json:"name"`
-	URL            string          `json:"url"`
+	Address        string          `json:"address"` // without the path
 	Sending        bool            `json:"sending"` // from this node
 	Tags           int             `json:"tags,omitempty"`
 	SentTo         *time.Time      `json:"sent_to,omitempty"`   // the engine was sent everything before

@@ -54,6 +54,45 @@ func exportRate(tags int) error {
 	return nil
 }
 
+// tailCost measures what it costs to look for new samples: the last five seconds of all tags, late in a window of ten minutes.
+func tailCost(tags int) error {
+	dir, err := os.MkdirTemp("", "historybench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	start := time.Now().UTC().Truncate(export.Window)
+	m, clock := mill.New(tags, start), &atomic.Int64{}
+	clock.Store(start.UnixNano())
+	h, err := history.Open(dir, history.Options{Tags: m.Defs, Now: func() time.Time { return time.Unix(0, clock.Load()) }, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = h.Close() }()
+	var batch []tag.Update
+	for range 590 {
+		batch = m.Updates(batch[:0], m.Tick(tags))
+		h.Append(batch)
+		clock.Add(int64(time.Second))
+	}
+	if err := h.Sync(context.Background()); err != nil {
+		return err
+	}
+	const passes = 10
+	a, n := archive{h, h.NewReader()}, 0
+	cpu, to := cpuTime(syscall.RUSAGE_SELF), clock.Load()
+	for range passes {
+		for _, d := range m.Defs {
+			if err := a.Latest(context.Background(), d.Name, to-5e9, to, func(p []tag.Sample) (bool, error) { n += len(p); return true, nil }); err != nil {
+				return err
+			}
+		}
+	}
+	cpu = cpuTime(syscall.RUSAGE_SELF) - cpu
+	fmt.Printf("reading the last %d samples of %d tags, 590 s into a window: %v of processor time\n", n/passes, tags, cpu/passes)
+	return nil
+}
+
 // recordHour makes an archive with an hour of samples that is over.
 func recordHour(dir string, tags int) (*history.Store, []tag.Definition, error) {
 	start := time.Now().UTC().Truncate(time.Hour).Add(-2 * time.Hour)
@@ -131,6 +170,12 @@ func (a archive) Windows(ctx context.Context, from, to int64) ([]export.WindowSt
 // Each implements [export.Archive].
 func (a archive) Each(ctx context.Context, name string, from, to int64, visit func([]tag.Sample) (bool, error)) error {
 	_, err := a.reader.Each(ctx, name, from, to, visit)
+	return err
+}
+
+// Latest implements [export.Archive].
+func (a archive) Latest(ctx context.Context, name string, from, to int64, visit func([]tag.Sample) (bool, error)) error {
+	_, err := a.reader.Latest(ctx, name, from, to, visit)
 	return err
 }
 

@@ -44,7 +44,7 @@ func run() (err error) {
 		return live(*tags, *hour)
 	}
 	if *send {
-		return exportRate(*tags)
+		return errors.Join(exportRate(*tags), tailCost(*tags))
 	}
 	if *outage > 0 {
 		return backfill(*tags, *outage, *inTurn)

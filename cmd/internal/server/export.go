@@ -371,6 +371,18 @@ func (a *exportedArchive) Each(ctx context.Context, name string, from, to int64,
 	return err
 }
 
+// Latest implements [export.Archive].
+func (a *exportedArchive) Latest(ctx context.Context, name string, from, to int64, visit func([]tag.Sample) (bool, error)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	_, err := a.reader.Latest(ctx, name, from, to, visit)
+	if errors.Is(err, history.ErrUnknownTag) {
+		return nil
+	}
+	return err
+}
+
 // Oldest implements [export.Archive].
 func (a *exportedArchive) Oldest() (int64, bool) {
 	t, some := a.store.Oldest()

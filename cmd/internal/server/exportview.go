@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,7 +40,7 @@ func (s *Server) historyTargets() api.HistoryTargets {
 	out := api.HistoryTargets{Node: s.nodeName, Targets: []api.HistoryTarget{}}
 	for _, v := range s.exporter().view() {
 		t := api.HistoryTarget{
-			Name: v.c.Name, URL: v.c.URL, Sending: v.now.Sending, Tags: v.now.Tags, SentTo: moment(v.now.SentTo), CountsTo: instant(v.state.Time), Windows: v.now.Windows,
+			Name: v.c.Name, Address: hostOf(v.c.URL), Sending: v.now.Sending, Tags: v.now.Tags, SentTo: moment(v.now.SentTo), CountsTo: instant(v.state.Time), Windows: v.now.Windows,
 			WaitingSamples: v.now.Waiting, SentSamples: v.state.Totals.Sent, RefusedSamples: v.state.Totals.Refused, ParkedSamples: v.state.Totals.Parked,
 			MissedSamples: v.state.Totals.Missed, Rewinds: v.now.Rewinds, AnsweredAt: moment(v.now.AnsweredAt), Failed: v.now.Failed, FailedAt: moment(v.now.FailedAt),
 			Error: v.now.Error, Retry: moment(v.now.Retry),
@@ -52,6 +53,15 @@ func (s *Server) historyTargets() api.HistoryTargets {
 		out.Targets = append(out.Targets, t)
 	}
 	return out
+}
+
+// hostOf returns an address without its path, which may be a secret.
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // exportFaults says what is wrong with the exports. None of it is a reason for the other node to take over: it would reach the
