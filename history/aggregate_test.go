@@ -206,7 +206,7 @@ func testAggregates(t *testing.T, whole bool) {
 		s.MarkGap(g.Scope, g.From, g.To, g.Reason)
 	}
 	s.MarkGap(history.Scope{Area: "other"}, base.UnixNano(), base.Add(time.Hour).UnixNano(), "not ours")
-	for range 600 {
+	for n := range 40 * int(history.WorstQuality+1) { // each of them as often
 		d := defs[r.IntN(len(defs))]
 		if d.Type == tag.TypeString {
 			continue
@@ -217,7 +217,7 @@ func testAggregates(t *testing.T, whole bool) {
 		}
 		step := []time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, time.Duration(1 + r.Int64N(int64(time.Hour)))}[r.IntN(6)]
 		to := from + r.Int64N(min(12*int64(step), int64(time.Hour)))
-		kind := history.Kind(r.IntN(int(history.WorstQuality)))
+		kind := history.Kind(n % int(history.WorstQuality+1))
 		got, err := s.Aggregate(context.Background(), d.Name, from, to, step, kind)
 		if err != nil {
 			t.Fatal(err)
@@ -248,6 +248,17 @@ func checkPoint(t *testing.T, name string, kind history.Kind, p history.Point, v
 			t.Errorf("%s: %+v, want %+v", name, p, want)
 		}
 		return
+	case history.WorstQuality:
+		worst := tag.Good
+		for _, x := range v.raw {
+			if badness(x.Quality) > badness(worst) {
+				worst = x.Quality
+			}
+		}
+		if len(v.raw) == 0 && p.Quality != tag.BadNoData || len(v.raw) > 0 && tag.Quality(p.Value.Bits()) != worst {
+			t.Errorf("%s: %+v, want %s of %d samples", name, p, worst, len(v.raw))
+		}
+		return
 	case history.Delta:
 		n := len(v.raw)
 		if n > 0 && isNumber(v.raw[0]) && isNumber(v.raw[n-1]) && p.Value.Number() != v.raw[n-1].Value.Number()-v.raw[0].Value.Number() {
@@ -265,10 +276,22 @@ func checkPoint(t *testing.T, name string, kind history.Kind, p history.Point, v
 	if got := p.Value.Number(); math.Abs(got-want) > 1e-6*max(1, math.Abs(want)) && !(math.IsNaN(got) && math.IsNaN(want)) {
 		t.Errorf("%s: %v, want %v (%+v)", name, got, want, p)
 	}
-	if full := math.Abs(v.good-whole) < 1e-9; (kind == history.TimeAverage || kind == history.Average) && p.Quality.IsGood() != full {
+	switch kind {
+	case history.MinimumTime, history.MaximumTime: // when it happened, the first time if it did more than once
+		i := slices.IndexFunc(v.raw, func(x tag.Sample) bool { return isNumber(x) && x.Value.Number() == want })
+		if i < 0 || p.Time != v.raw[i].Time {
+			t.Errorf("%s: at %d, want sample %d of %d", name, p.Time, i, len(v.raw))
+		}
+	case history.Interpolative, history.DurationGood, history.DurationBad, history.PercentGood, history.PercentBad:
+		return // how good they are is no question of the whole interval
+	}
+	if full := math.Abs(v.good-whole) < 1e-9; p.Quality.IsGood() != full {
 		t.Errorf("%s: quality %s with %v of %v s good", name, p.Quality, v.good, whole)
 	}
 }
+
+// badness orders qualities by their severity alone: of those of one severity the first counts.
+func badness(q tag.Quality) int { return int(q >> 30) }
 
 func TestDecimateKeepsWhatAChartShows(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 8))

@@ -66,6 +66,7 @@ func TestHistoryIsImportedVerifiedAndRepaired(t *testing.T) {
 		return nil
 	})
 	r.checkParquet(tagName, "m3/h", from, from.Add(2*time.Hour))
+	r.checkDataFolders()
 
 	r.signal("b", syscall.SIGKILL)
 	files, err := filepath.Glob(filepath.Join(r.dir, "data", "b", "history", "p", from.Format("20060102")+".l*.db"))
