@@ -138,7 +138,7 @@ func (c *client) serve(ctx context.Context) {
 	refused := c.h.join(c)
 	defer c.h.leave(c)
 	if refused == nil {
-		refused = c.hello()
+		apart(func() { refused = c.hello() })
 	}
 	if refused != nil {
 		c.end(refused)
@@ -264,6 +264,19 @@ func (c *client) read() {
 		if ce := c.handle(data); ce != nil {
 			c.end(ce)
 		}
+	}
+}
+
+// apart runs f on a goroutine of its own and waits for it. What needs much stack once in a while is done there: a stack that has grown
+// stays, and hundreds of sockets would hold theirs for hours. A panic of f is one of the caller.
+func apart(f func()) {
+	ended := make(chan any)
+	go func() {
+		defer func() { ended <- recover() }()
+		f()
+	}()
+	if p := <-ended; p != nil {
+		panic(p)
 	}
 }
 

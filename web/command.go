@@ -8,7 +8,15 @@ import (
 )
 
 // handle does what one control message asks. What it returns ends the connection.
-func (c *client) handle(data []byte) *closeError {
+func (c *client) handle(data []byte) (ce *closeError) {
+	if _, ack := parseAck(data); ack {
+		return c.obey(data)
+	}
+	apart(func() { ce = c.obey(data) })
+	return ce
+}
+
+func (c *client) obey(data []byte) *closeError {
 	m, verb, ce := parseControl(data)
 	if ce != nil {
 		return ce

@@ -26,13 +26,13 @@ func BenchmarkFrameOf10000Changes(b *testing.B) {
 	f.plant.Live.Apply(batch)
 	w := &writer{client: newClient(s.hub, nil, principal{})}
 	sub := &subscription{id: 1, ask: subMessage{Glob: "**"}}
-	sub.resolve(s.hub, v)
+	sub.resolve(s.hub, &v)
 	var changes []live.Change
 	var encoded []byte
 	n := 0
 	for b.Loop() {
 		sub.cursor = 0
-		fr, _ := w.collect(sub, v, &changes)
+		fr, _ := w.collect(sub, &v, &changes)
 		encoded = appendFrame(encoded[:0], fr)
 		n += len(fr.changes)
 	}

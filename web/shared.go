@@ -32,7 +32,7 @@ type shared struct {
 	encoded  []byte // never written to again: others may be sending it
 }
 
-func (h *shared) fits(s *subscription, v view, now time.Time) bool {
+func (h *shared) fits(s *subscription, v *view, now time.Time) bool {
 	return h.encoded != nil && h.epoch == v.epoch && h.kind == s.kind() && h.from == s.cursor && (h.to == v.plant.Live.Seq() || now.Sub(h.at) < shareFor)
 }
 
@@ -52,7 +52,7 @@ func (s *subscription) kind() byte {
 }
 
 // sendShared sends the next frame of a subscription to tags that others show as well.
-func (w *writer) sendShared(s *subscription, v view) (told, ok bool) {
+func (w *writer) sendShared(s *subscription, v *view) (told, ok bool) {
 	h := &s.set.shared
 	h.mu.Lock()
 	now := w.h.s.now()

@@ -83,7 +83,7 @@ func (c *client) subscribeTags(m *subMessage) {
 	if m.MinMs > 0 {
 		sub.period = max(time.Duration(m.MinMs)*time.Millisecond, minPeriod)
 	}
-	sub.resolve(c.h, v)
+	sub.resolve(c.h, &v)
 	c.mu.Lock()
 	tooMany := c.handles+sub.count() > maxHandles
 	if c.recovered && c.instance == c.h.instance(v.revision) && m.After > 0 && m.After <= v.plant.Live.Seq() {
@@ -99,7 +99,7 @@ func (c *client) subscribeTags(m *subMessage) {
 }
 
 // resolve finds the tags of the subscription in the plant and starts it afresh.
-func (s *subscription) resolve(h *hub, v view) {
+func (s *subscription) resolve(h *hub, v *view) {
 	p := v.plant
 	answer := &subdMessage{T: "subd", ID: int(s.id), Plant: strconv.Itoa(v.revision), Unknown: []string{}}
 	tags := newBitset(len(p.Tags))

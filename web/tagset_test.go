@@ -182,7 +182,7 @@ func TestHeartbeatIsJSON(t *testing.T) {
 		LagMs int64 `json:"lag_ms"`
 		Ready bool
 	}
-	if err := json.Unmarshal(appendHeartbeat(nil, v, now), &got); err != nil {
+	if err := json.Unmarshal(appendHeartbeat(nil, &v, now), &got); err != nil {
 		t.Fatal(err)
 	}
 	if got.T != "hb" || !got.Time.Equal(now) || got.Seq != 1 || got.Epoch != v.epoch || got.Roles[`ma"in`].Epoch != 7 || got.LagMs != -3 || !got.Ready {

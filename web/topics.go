@@ -11,7 +11,7 @@ import (
 const topicRetry = time.Second // after a failed reading of the alarms
 
 // sendTopics brings every topic up to date.
-func (w *writer) sendTopics(v view, now time.Time) bool {
+func (w *writer) sendTopics(v *view, now time.Time) bool {
 	for _, s := range w.topicSubs() {
 		ok := true
 		switch s.topic {

@@ -102,7 +102,8 @@ func (w *writer) pass() (time.Duration, <-chan struct{}, bool) {
 		w.finish()
 		return 0, nil, false
 	}
-	v := w.h.now()
+	present := w.h.now()
+	v := &present
 	if v.plant == nil {
 		return heartbeat, nil, true // not welcomed yet
 	}
@@ -133,7 +134,7 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // pulse sends the heartbeat and the ping when it is time.
-func (w *writer) pulse(v view, now time.Time) bool {
+func (w *writer) pulse(v *view, now time.Time) bool {
 	if !now.Before(w.pingAt) {
 		w.pingAt = now.Add(pingPeriod)
 		if w.conn.WriteControl(websocket.PingMessage, nil, now.Add(stuckTime)) != nil {
@@ -157,7 +158,7 @@ const heartbeatSize = 160
 
 // appendHeartbeat writes the heartbeat as JSON by hand: reflection would double the stack of every writer, which hundreds of sockets hold
 // for nothing between two of them.
-func appendHeartbeat(b []byte, v view, now time.Time) []byte {
+func appendHeartbeat(b []byte, v *view, now time.Time) []byte {
 	b = now.UTC().AppendFormat(append(b, `{"t":"hb","time":"`...), time.RFC3339Nano)
 	b = strconv.AppendUint(append(b, `","seq":`...), v.plant.Live.Seq(), 10)
 	b = strconv.AppendUint(append(b, `,"epoch":`...), v.epoch, 10)
@@ -168,7 +169,7 @@ func appendHeartbeat(b []byte, v view, now time.Time) []byte {
 }
 
 // follow announces new subscriptions, and resolves all of them again when the plant has another revision.
-func (w *writer) follow(v view) bool {
+func (w *writer) follow(v *view) bool {
 	var messages []any
 	if w.revision != v.revision {
 		if w.watch != nil {
@@ -207,21 +208,20 @@ func (w *writer) follow(v view) bool {
 }
 
 // announce sends the answer to a subscription to tags. Their handles are most of it, and the same for all who show the same.
-func (w *writer) announce(m *subdMessage, v view) bool {
+func (w *writer) announce(m *subdMessage, v *view) bool {
+	var text []byte
+	apart(func() {
+		m.Handles = json.RawMessage("[]")
+		text, _ = json.Marshal(m) // strings and numbers: it has no error
+	})
 	const mark = `"handles":`
-	m.Handles = json.RawMessage("[]")
-	text, err := json.Marshal(m)
-	if err != nil {
-		w.h.s.log.Error("message not sent", "error", err)
-		return true
-	}
 	before, after, _ := bytes.Cut(text, []byte(mark+"[]"))
 	return w.pieces(websocket.TextMessage, append(before, mark...), w.h.sets.handles(m.set, v.plant), slices.Clone(after))
 }
 
 // sendData sends frames while there is credit, each subscription in its turn. It returns when the next one is due: zero
 // for never, a past instant for as soon as a value changes.
-func (w *writer) sendData(v view) (time.Time, bool) {
+func (w *writer) sendData(v *view) (time.Time, bool) {
 	for {
 		var next time.Time
 		sent := false
@@ -285,7 +285,7 @@ func (w *writer) credit() bool {
 // sendNext sends one frame of the subscription, if there is something to tell. The memory for it is shared by all sockets: it is needed
 // for moments only, and 500 clients with 10,000 tags each would hold 400 MB of it. The changes, most of it, go back before
 // the write, which lasts as long as a slow reader likes.
-func (w *writer) sendNext(s *subscription, v view) (told, ok bool) {
+func (w *writer) sendNext(s *subscription, v *view) (told, ok bool) {
 	if s.set.common() && !w.json {
 		return w.sendShared(s, v)
 	}
@@ -311,7 +311,7 @@ func (w *writer) sendOwn(f frame, changes *[]live.Change, told bool) (bool, bool
 }
 
 // collect takes what changed since the subscription's last frame into *buf. It returns false when that is nothing to tell.
-func (w *writer) collect(s *subscription, v view, buf *[]live.Change) (frame, bool) {
+func (w *writer) collect(s *subscription, v *view, buf *[]live.Change) (frame, bool) {
 	f := frame{kind: s.kind(), sub: s.id, epoch: v.epoch}
 	if cap(*buf) == 0 {
 		*buf = make([]live.Change, 0, min(v.plant.Live.Len(), changeBatch))
