@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"scada/web/api"
@@ -36,6 +37,7 @@ func (f *shelf) History(_ context.Context, q api.HistoryQuery) (api.History, err
 
 func shelfRig(t *testing.T, f *shelf, run func(*rig)) {
 	bubble(t, f.fake, func(r *rig) {
+		synctest.Wait() // what reads the backend at its start has done so
 		r.s.backend = f
 		run(r)
 	})
