@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -48,4 +50,32 @@ func TestTexts(t *testing.T) {
 			t.Errorf("%.60q: %v, want %q", words, err, want)
 		}
 	}
+}
+
+// FuzzTextFile loads anything as a text file: it is taken over or refused with its errors, and never has an empty text in it.
+func FuzzTextFile(f *testing.F) {
+	f.Add("text,zh\nPump {n},泵 {n}\n")
+	f.Add("\xef\xbb\xbftext,zh,de\n\"a\nb\",c,\n#x\n")
+	plant, err := os.ReadFile("testdata/base.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, rows string) {
+		b := config.Bundle{{Name: "plant.yaml", Data: append(plant[:len(plant):len(plant)], "text_files: [\"a.csv\"]\n"...)}, {Name: "a.csv", Data: []byte(rows)}}
+		c, err := b.Load("plant.yaml")
+		var errs config.Errors
+		if err != nil && !errors.As(err, &errs) || err == nil && c == nil {
+			t.Fatal(err)
+		}
+		if c == nil {
+			return
+		}
+		for language, texts := range c.Texts {
+			for text, other := range texts {
+				if language == "" || text == "" || other == "" || len(text) > 1024 || len(other) > 1024 {
+					t.Errorf("%q: %q is %q", language, text, other)
+				}
+			}
+		}
+	})
 }
