@@ -101,7 +101,7 @@ fuzz-ua: need
 # The end-to-end tests start real processes, a real browser and foreign OPC UA and Modbus clients.
 apt:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  for p in systemd prometheus tmux debootstrap chromium fonts-wqy-microhei mbpoll nftables iproute2 mosquitto python3-aiosmtpd gcc libc6-dev libmodbus-dev python3-pymodbus python3-serial python3-serial-asyncio victoria-metrics; do dpkg -s $$p >/dev/null 2>&1 || missing="$${missing:-} $$p"; done; \
+	  for p in systemd prometheus sslscan tmux debootstrap chromium fonts-wqy-microhei mbpoll nftables iproute2 mosquitto python3-aiosmtpd gcc libc6-dev libmodbus-dev python3-pymodbus python3-serial python3-serial-asyncio victoria-metrics; do dpkg -s $$p >/dev/null 2>&1 || missing="$${missing:-} $$p"; done; \
 	  if [ -n "$${missing:-}" ]; then apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing >/dev/null; fi; \
 	fi
 
@@ -123,6 +123,14 @@ cmd/internal/e2e/parquet/node_modules/.stamp: cmd/internal/e2e/parquet/package-l
 
 e2e: build apt cmd/internal/e2e/oidcprovider/node_modules/.stamp cmd/internal/e2e/nodeopcua/node_modules/.stamp cmd/internal/e2e/parquet/node_modules/.stamp cmd/internal/e2e/opcua/server/node_modules/.stamp
 	go test -count=1 -p 1 -timeout 20m -tags e2e ./cmd/internal/e2e/... -v # one package after the other: their times matter
+
+# A real node with TLS is scanned by tools of others; what they say stays in run/scan, what they find fails. Needs root once to install them.
+.PHONY: scan
+scan: build apt
+	@for p in sslscan testssl.sh nmap wapiti sqlmap; do dpkg -s $$p >/dev/null 2>&1 || missing="$${missing:-} $$p"; done; \
+	  if [ -n "$${missing:-}" ]; then apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing >/dev/null; fi
+	mkdir -p run/scan
+	go test -count=1 -timeout 40m -tags e2e ./cmd/internal/e2e -run 'TestScan$$|TestNobodySeesAnything' -v -scan -scan.keep $(CURDIR)/run/scan
 
 # The end-to-end tests that mostly wait: link certificates renewed, a field network lost, a virtual address left behind; the package in a
 # bare Debian, docs/install.md as it stands, an upgrade from the release before.

@@ -83,7 +83,7 @@ func (g *guarded) secure(node string) string {
 func TestNobodySeesAnything(t *testing.T) {
 	g := newGuarded(t)
 	for name, door := range map[string]func(){
-		"sockets": g.noOtherDoors, "api": g.everyOperation, "files": g.everyFile, "socket": g.socketOfNobody, "opcua": g.opcuaOfNobody, "link": g.linkOfNobody,
+		"sockets": g.noOtherDoors, "api": g.everyOperation, "files": g.everyFile, "socket": g.socketOfNobody, "opcua": g.opcuaOfNobody, "link": g.linkOfNobody, "tls": g.tlsOfNobody,
 	} {
 		t.Run(name, func(inner *testing.T) {
 			g.t = inner
@@ -266,7 +266,7 @@ func (g *guarded) socketOfNobody() {
 		"nothing": "", "a hello without proof": `{"t":"hello"}`, "a wrong token": `{"t":"hello","token":"wrong"}`, "a wrong ticket": `{"t":"hello","ticket":"st1.e30.AAAA"}`,
 		"a sub before hello": `{"t":"sub","id":1,"glob":"**"}`, "no JSON": "{", "a write": `{"t":"write","id":1,"tag":"x","value":1}`,
 	} {
-		conn, _, err := d.Dial(address, nil) //nolint:bodyclose // a socket has none
+		conn, _, err := d.Dial(address, nil)
 		if err != nil {
 			g.t.Errorf("%s: %v", what, err)
 			continue
