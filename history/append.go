@@ -120,7 +120,7 @@ func (s *Store) acceptable(now int64, x tag.Sample) bool {
 	if x.Time < 0 || windowOf(x.Time) > maxWindow || x.Time > now+int64(MaxAhead) || len(x.Value.Text()) > tag.MaxText {
 		return false
 	}
-	return s.o.Retention <= 0 || x.Time >= now-int64(s.o.Retention)
+	return s.Limits().Retention <= 0 || x.Time >= now-int64(s.Limits().Retention)
 }
 
 // buffer returns what collects the samples of a tag in a window.

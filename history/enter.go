@@ -37,7 +37,7 @@ func (s *Store) Enterable(x tag.Sample) error {
 		return ErrNoTime
 	case x.Time > now:
 		return ErrFuture
-	case s.o.Retention > 0 && x.Time < now-int64(s.o.Retention):
+	case s.Limits().Retention > 0 && x.Time < now-int64(s.Limits().Retention):
 		return ErrTooOld
 	case len(x.Value.Text()) > tag.MaxText:
 		return ErrTooLong

@@ -195,7 +195,7 @@ func (s *Store) Import(ctx context.Context, pieces ...[]byte) (added int, err er
 		if err != nil {
 			return 0, fmt.Errorf("importing: %w", err)
 		}
-		if s.o.Retention > 0 && (w+1)*windowNanos < s.now()-int64(s.o.Retention) {
+		if s.Limits().Retention > 0 && (w+1)*windowNanos < s.now()-int64(s.Limits().Retention) {
 			continue // it would be removed at once
 		}
 		if parts = append(parts, windowPart{w, tags}); dayOf(w) != dayOf(parts[0].window) {

@@ -12,13 +12,13 @@ import (
 
 // cramped says why there is no more room for the archive, or nothing.
 func (s *Store) cramped() (why string, err error) {
-	if s.o.MaxDisk > 0 {
+	if s.Limits().MaxDisk > 0 {
 		size, err := s.size()
 		if err != nil {
 			return "", err
 		}
-		if size > s.o.MaxDisk {
-			return fmt.Sprintf("the archive has %d bytes, its limit is %d", size, s.o.MaxDisk), nil
+		if size > s.Limits().MaxDisk {
+			return fmt.Sprintf("the archive has %d bytes, its limit is %d", size, s.Limits().MaxDisk), nil
 		}
 	}
 	free, err := s.o.FreeSpace(s.dir)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"scada/acquisition/tag"
@@ -17,6 +18,7 @@ import (
 type Store struct {
 	dir      string
 	o        Options
+	limits   atomic.Pointer[Limits]
 	meta     *meta
 	days     *days
 	rolls    *rollups
@@ -79,6 +81,7 @@ func Open(dir string, o Options) (*Store, error) {
 		byName: map[string]*series{}, byKey: map[uint32]*series{}, areas: map[string]*area{}, heads: map[int64]*headWindow{},
 		problems: map[string]error{}, damaged: map[Damage]struct{}{},
 	}
+	s.SetLimits(Limits{Retention: o.Retention, Hourly: o.Hourly, MaxDisk: o.MaxDisk})
 	for _, d := range []string{dir, s.walDir(), s.dayDir()} {
 		if err := os.MkdirAll(d, 0o750); err != nil {
 			return nil, fmt.Errorf("creating the history folder: %w", err)

@@ -150,12 +150,12 @@ func (s *Store) retain() error {
 	list := s.days.list()
 	now := s.o.Now()
 	sure := s.calendar.sure(now, s.o.Logger)
-	if s.o.Hourly > 0 {
-		if err := s.rolls.drop(sure.Add(-max(s.o.Hourly, s.o.Retention))); err != nil {
+	if s.Limits().Hourly > 0 {
+		if err := s.rolls.drop(sure.Add(-max(s.Limits().Hourly, s.Limits().Retention))); err != nil {
 			return err
 		}
 	}
-	for len(list) > 0 && s.o.Retention > 0 && dayTime(list[0]+1).Before(sure.Add(-s.o.Retention)) && !s.owesRollup(list[0], sure) {
+	for len(list) > 0 && s.Limits().Retention > 0 && dayTime(list[0]+1).Before(sure.Add(-s.Limits().Retention)) && !s.owesRollup(list[0], sure) {
 		if err := s.drop(list[0], "it is older than the retention"); err != nil {
 			return err
 		}
@@ -188,7 +188,7 @@ const rollupPatience = 48 * time.Hour
 
 // owesRollup reports whether a day is to stay until its hourly summaries are made.
 func (s *Store) owesRollup(n int64, now time.Time) bool {
-	return s.o.SealAfter >= 0 && !s.rolls.has(n) && !dayTime(n+1).Before(now.Add(-s.o.Retention-rollupPatience))
+	return s.o.SealAfter >= 0 && !s.rolls.has(n) && !dayTime(n+1).Before(now.Add(-s.Limits().Retention-rollupPatience))
 }
 
 // fullError says that recording has stopped for want of space.

@@ -27,6 +27,18 @@ func New(cfg Config) *Box {
 	return b
 }
 
+// Adopt goes on with another configuration: items of receivers it does not have are given up, what is owed to the others
+// stays as it was promised, and new events follow the new routes.
+func (b *Box) Adopt(cfg Config) {
+	b.cfg = cfg
+	for _, it := range b.live() {
+		if !slices.Contains(cfg.Receivers, it.Receiver) {
+			b.drop(it)
+		}
+	}
+	b.dirty++
+}
+
 func (b *Box) clear() { b.items, b.byID, b.of = nil, map[string]*Item{}, map[string][]*Item{} }
 
 // Lost is how many items were given up because there were too many.

@@ -21,7 +21,7 @@ const (
 
 // Change is one difference between two configurations.
 type Change struct {
-	Section string // devices, tags, alarms, history, or what needs a restart: nodes, redundancy, …
+	Section string // devices, tags, alarms, notify, history, or what needs a restart: nodes, redundancy, …
 	Name    string // of the device, tag or alarm; "" for a section as a whole
 	Kind    string
 	Detail  string // the settings that differ
@@ -42,7 +42,7 @@ func (d Diff) Empty() bool { return len(d.Changes) == 0 }
 
 // hot are the fields of [Config] a running node can change, and those that are only another form of them. Whatever is not
 // here needs a restart: a field that is added later is safe.
-var hot = map[string]bool{"Path": true, "Digest": true, "Devices": true, "ScanClasses": true, "Tags": true, "Alarms": true, "History": true, "Texts": true, "Users": true, "Tokens": true}
+var hot = map[string]bool{"Path": true, "Digest": true, "Devices": true, "ScanClasses": true, "Tags": true, "Alarms": true, "History": true, "Texts": true, "Users": true, "Tokens": true, "Notify": true}
 
 // Compare returns what differs between the configuration a node runs and another one.
 func Compare(from, to *Config) Diff {
@@ -70,11 +70,14 @@ func Compare(from, to *Config) Diff {
 		d.Changes = append(d.Changes, Change{Section: "history", Kind: Changed, Detail: differing(kept(from.History), kept(to.History))})
 	}
 	d.exports(from.History.Export, to.History.Export)
-	if x, y := from.History, to.History; x.Raw != y.Raw || x.Hourly != y.Hourly || x.MaxDisk != y.MaxDisk || x.StopWhenFull != y.StopWhenFull { // the archive is opened with them
+	if from.History.StopWhenFull != to.History.StopWhenFull { // the archive is opened with it
 		d.Restart = append(d.Restart, "history")
 	}
 	if !reflect.DeepEqual(from.Texts, to.Texts) {
 		d.Changes = append(d.Changes, Change{Section: "texts", Kind: Changed})
+	}
+	if !reflect.DeepEqual(from.Notify, to.Notify) { // without details: an address may hold a password
+		d.Changes = append(d.Changes, Change{Section: "notify", Kind: Changed})
 	}
 	d.Reconnects = reconnects(from, to)
 	return d

@@ -48,7 +48,7 @@ func TestCompare(t *testing.T) {
 		{"a limit", "Hi: 80", "Hi: 90", "[alarms high changed limits map[Hi:{80 }] -> map[Hi:{90 }]] [] []"},
 		{"an alarm less", "    - {id: high, tag: m/far, type: level, limits: {Hi: 80}, priority: 2}\n", "    []\n", "[alarms high removed ] [] []"},
 		{"the scan class of all", "fast: 100ms", "fast: 200ms", "m/one changed scanperiod 100ms -> 200ms"},
-		{"history", "project: diff", "project: diff\nhistory: {raw: 40d}", "[history  changed raw 720h0m0s -> 960h0m0s] [] [history]"},
+		{"history", "project: diff", "project: diff\nhistory: {raw: 40d}", "[history  changed raw 720h0m0s -> 960h0m0s] [] []"},
 		{"a heartbeat", "project: diff", "project: diff\nredundancy: {heartbeat: 200ms}", "[redundancy  changed ] [] [redundancy]"},
 		{"a user", "project: diff", "project: diff\ntokens: [{name: script, role: viewer, hash: 0123456789012345678901234567890123456789012345678901234567890123}]", "[tokens script added ] [] []"},
 		{"a listener", "127.0.0.1:8082", "127.0.0.1:8083", "[nodes  changed ] [] [nodes]"},

@@ -3,12 +3,15 @@ package server
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
 	"scada/acquisition"
 	"scada/acquisition/tag"
+	"scada/alarms/notify/send"
 	"scada/cmd/internal/config"
+	"scada/history"
 	"scada/redundancy"
 )
 
@@ -23,6 +26,7 @@ type change struct {
 type areaChange struct {
 	leave, enter []acquisition.Source
 	stay         []acquisition.Source
+	senders      map[string]send.Sender // of receivers of notifications that are new or different
 }
 
 // errNeedsRestart is why a configuration cannot be taken over while the node runs.
@@ -54,6 +58,10 @@ func (s *Server) prepare(cfg *config.Config) (*change, error) {
 // number (calculated tags) cannot outlive a change of the tags.
 func (s *Server) prepareArea(a *area, before, g *generation) (*areaChange, error) {
 	ac := &areaChange{}
+	var err error
+	if ac.senders, err = a.notify.prepare(g.cfg.Notify); err != nil {
+		return nil, err
+	}
 	have := map[string]*feed{}
 	for _, src := range a.group.Sources() {
 		if f, ok := src.(*feed); ok {
@@ -142,8 +150,17 @@ func (s *Server) swap(ch *change, told string) error {
 			a.proof = s.newProof(a)
 		}
 		a.swap(ch.gen, slices.Concat(ch.areas[name].stay, ch.areas[name].enter))
+		if !reflect.DeepEqual(from.Notify, to.Notify) {
+			a.notify.adopt(to.Notify, ch.areas[name].senders)
+		}
 	}
+	s.store.SetLimits(limitsOf(to.History))
 	return nil
+}
+
+// limitsOf are those of the history in a configuration.
+func limitsOf(h config.History) history.Limits {
+	return history.Limits{Retention: h.Raw, Hourly: h.Hourly, MaxDisk: h.MaxDisk}
 }
 
 // alike reports whether a sample of one tag can be one of the other.

@@ -45,7 +45,7 @@ type area struct {
 
 	resources *resource.Manager
 	apps      *apps
-	notify    *notifier // nil: nobody is told of alarms
+	notify    *notifier
 	export    *exporter // nil: not of this area
 
 	mu sync.Mutex
@@ -108,9 +108,7 @@ func (a *area) activate(ctx context.Context, term role.Term, reason string) erro
 		}
 	})
 	a.work.Go(func() { a.keepTime(ctx) })
-	if a.notify != nil {
-		a.work.Go(func() { a.notify.run(ctx) })
-	}
+	a.work.Go(func() { a.notify.run(ctx) })
 	if a.export != nil {
 		a.work.Go(func() { a.export.run(ctx) })
 	}

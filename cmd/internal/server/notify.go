@@ -32,8 +32,7 @@ const (
 type notifier struct {
 	area    *area
 	log     *slog.Logger
-	send    map[string]send.Sender
-	kinds   map[string]string
+	make    func(send.Receiver) (send.Sender, error)
 	allowed func(area string) bool     // to send, at this very moment
 	refused func(receiver, why string) // a batch was given up: for the journal
 
@@ -42,8 +41,10 @@ type notifier struct {
 	latest *commitment // of the last alarm outcome: what it says is told when it is durable
 	wake   chan struct{}
 
-	mu     sync.Mutex
-	states map[string]*receiverState
+	mu        sync.Mutex
+	receivers map[string]send.Receiver // by name
+	send      map[string]send.Sender
+	states    map[string]*receiverState
 }
 
 // receiverState is what this node knows of a receiver.
@@ -63,26 +64,25 @@ type notified struct {
 	At  int64    `json:"at"`
 }
 
-// buildNotifier returns the notifier of an area, nil when nobody is to be told.
+// buildNotifier returns the notifier of an area. Where nobody is to be told it has nothing to do.
 func (s *Server) buildNotifier(a *area, opts Options, node config.Node) (*notifier, error) {
-	if len(s.cfg.Notify.Routes) == 0 {
-		return nil, nil
-	}
+	cfg := s.now().cfg.Notify
 	n := &notifier{
-		area: a, log: s.log.With("component", "notify", "area", a.name), send: map[string]send.Sender{}, kinds: map[string]string{},
-		allowed: func(area string) bool { return s.pair.MayWrite(area) }, box: notify.New(s.cfg.Notify.Routing()), wake: make(chan struct{}, 1),
+		area: a, log: s.log.With("component", "notify", "area", a.name), send: map[string]send.Sender{},
+		allowed: func(area string) bool { return s.pair.MayWrite(area) }, box: notify.New(cfg.Routing()), wake: make(chan struct{}, 1),
 		states: map[string]*receiverState{}, path: filepath.Join(node.Data, "outbox-"+a.name+".json"),
 	}
 	n.refused = func(receiver, why string) {
 		a.record(s.newEntry(journal.ClassSystem, "notification-refused", a.name, receiver, alarms.System, joinText("", why)))
 	}
-	for _, r := range s.cfg.Notify.Receivers {
-		sender, err := send.New(r, send.Options{Project: s.cfg.Project, Node: s.nodeName, ExternalURL: s.externalURL(), Dial: opts.Dial, Log: n.log})
-		if err != nil {
-			return nil, err
-		}
-		n.send[r.Name], n.kinds[r.Name], n.states[r.Name] = sender, kindOfReceiver(r), &receiverState{}
+	n.make = func(r send.Receiver) (send.Sender, error) {
+		return send.New(r, send.Options{Project: s.cfg.Project, Node: s.nodeName, ExternalURL: s.externalURL(), Dial: opts.Dial, Log: n.log})
 	}
+	senders, err := n.prepare(cfg)
+	if err != nil {
+		return nil, err
+	}
+	n.adopt(cfg, senders)
 	n.load()
 	return n, nil
 }
@@ -144,7 +144,7 @@ func (s *Server) externalURL() string {
 
 // take puts alarm events into the outbox, on both nodes alike. The caller holds the area's mutex.
 func (n *notifier) take(events []alarms.Event, c *commitment) {
-	if n == nil || len(events) == 0 {
+	if len(events) == 0 {
 		return
 	}
 	for i := range events {
@@ -172,16 +172,11 @@ func (n *notifier) notice(ev *alarms.Event) notify.Notice {
 
 // done marks what a receiver has taken, on the standby. The caller holds the area's mutex.
 func (n *notifier) done(d notified) {
-	if n != nil {
-		n.box.Done(d.IDs, d.At)
-	}
+	n.box.Done(d.IDs, d.At)
 }
 
 // snapshot returns the outbox as records. The caller holds the area's mutex.
 func (n *notifier) snapshot() []redundancy.Record {
-	if n == nil {
-		return nil
-	}
 	b, err := n.box.Snapshot()
 	if err != nil { // plain structs of ours
 		n.log.Error("The outbox cannot be mirrored", "error", err)
@@ -192,9 +187,6 @@ func (n *notifier) snapshot() []redundancy.Record {
 
 // restore replaces the outbox. The caller holds the area's mutex.
 func (n *notifier) restore(b []byte) error {
-	if n == nil {
-		return nil
-	}
 	return n.box.Restore(b)
 }
 
@@ -210,9 +202,7 @@ func (n *notifier) run(ctx context.Context) {
 	var work sync.WaitGroup
 	defer func() {
 		work.Wait()
-		for _, s := range n.send {
-			s.Close()
-		}
+		n.closeAll()
 	}()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -257,20 +247,26 @@ func (n *notifier) due() ([]notify.Batch, *commitment, time.Duration) {
 func (n *notifier) state(receiver string, f func(*receiverState)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	f(n.states[receiver])
+	if st := n.states[receiver]; st != nil {
+		f(st)
+	}
 }
 
 // deliver sends one batch and marks it. What the pair does not have durably yet is not told: a standby that took over
 // without it would contradict.
 func (n *notifier) deliver(ctx context.Context, b notify.Batch, latest *commitment) {
 	defer n.nudge()
+	sender := n.sender(b.Receiver)
+	if sender == nil {
+		return // its receiver is gone
+	}
 	_, err := latest.wait(ctx)
 	switch {
 	case err != nil:
 	case !n.allowed(n.area.name):
 		err = redundancy.ErrNotActive
 	default:
-		err = n.send[b.Receiver].Send(ctx, b)
+		err = sender.Send(ctx, b)
 	}
 	if errors.Is(err, send.ErrRefused) {
 		n.log.Error("A receiver refuses a notification: it is given up", "receiver", b.Receiver, "items", len(b.Items), "error", err)
@@ -280,6 +276,9 @@ func (n *notifier) deliver(ctx context.Context, b notify.Batch, latest *commitme
 		n.mark(notified{IDs: b.IDs(), At: now()})
 	}
 	n.note(ctx, b, err)
+	if n.sender(b.Receiver) != sender { // another one has taken its place
+		sender.Close()
+	}
 }
 
 // mark takes a batch out of the outbox, here and on the standby.
@@ -324,9 +323,6 @@ func (b backend) Notifications() api.Notifications {
 	out := api.Notifications{Node: b.nodeName, Receivers: []api.Receiver{}}
 	for _, name := range b.areaNames {
 		n := b.areas[name].notify
-		if n == nil {
-			continue
-		}
 		n.area.mu.Lock()
 		pending, lost := n.box.Pending(), n.box.Lost()
 		n.area.mu.Unlock()
@@ -334,7 +330,7 @@ func (b backend) Notifications() api.Notifications {
 		for _, r := range slices.Sorted(maps.Keys(n.states)) {
 			st, p := n.states[r], pending[r]
 			out.Receivers = append(out.Receivers, api.Receiver{
-				Name: r, Area: name, Kind: n.kinds[r], Pending: p.Count, OldestDue: instant(p.Oldest), Sent: st.sent, SentAt: moment(st.sentAt), Failed: st.failed,
+				Name: r, Area: name, Kind: kindOfReceiver(n.receivers[r]), Pending: p.Count, OldestDue: instant(p.Oldest), Sent: st.sent, SentAt: moment(st.sentAt), Failed: st.failed,
 				Error: st.err, ErrorAt: moment(st.errAt), GivenUp: lost,
 			})
 		}

@@ -424,9 +424,7 @@ func (s *Server) start(opts Options, node config.Node) error {
 	for _, name := range s.areaNames {
 		s.spawn("probes of "+name, s.areas[name].lookout.run)
 		s.spawn("image of "+name, s.areas[name].image.run)
-		if n := s.areas[name].notify; n != nil {
-			s.spawn("outbox of "+name, n.keep)
-		}
+		s.spawn("outbox of "+name, s.areas[name].notify.keep)
 		s.spawn("applications of "+name, s.areas[name].apps.run)
 		s.spawn("deployment folder of "+name, s.areas[name].apps.watch)
 		s.spawn("committer of "+name, s.areas[name].commit.run)
