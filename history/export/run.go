@@ -329,7 +329,7 @@ func (r *run) send(ctx context.Context, from, to int64, known, grown []sum) erro
 	r.batch.reset()
 	for i := range r.series {
 		look := r.o.Archive.Each
-		if grown != nil {
+		if grown != nil && to-from <= 3*int64(r.o.Interval) { // else something was sent again, or held up: all of it is looked at
 			look = r.o.Archive.Latest
 		}
 		points, refused, err := r.read(ctx, look, i, from, to)

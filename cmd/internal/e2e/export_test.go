@@ -148,10 +148,10 @@ func TestExportThroughKills(t *testing.T) {
 		r.signal(victim, syscall.SIGKILL)
 		r.waitSwitch(heir, "fault")
 		r.sends(heir, time.Second)
-		e.kill()
-		e.start()
 		r.startNode(victim)
 		r.waitStandby(victim, heir)
+		e.kill() // after the nodes have exchanged what only one had: what is sent again has it, else it would be found minutes later
+		e.start()
 		victim, heir = heir, victim
 	}
 	r.sends(victim, 2*time.Second)
