@@ -56,6 +56,12 @@ deb: dist
 	@command -v dpkg-deb >/dev/null || { echo "dpkg-deb is needed: make the package on Debian or Ubuntu"; exit 1; }
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) cmd/internal/packaging/build '$(PKG_VERSION)' $$(go env GOARCH) bin/dist/scada_$(subst ~,-,$(PKG_VERSION))_$$(go env GOARCH).deb
 
+# The image of the container file, built and run as a pair without an engine. Needs root once to install buildah.
+.PHONY: container
+container: dist
+	@command -v buildah >/dev/null || { apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends buildah >/dev/null; }
+	go test -count=1 -tags e2e ./cmd/internal/e2e -run 'TestContainer$$' -v -long
+
 run: build
 	@exec bin/scadasim demo
 
