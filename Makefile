@@ -201,5 +201,5 @@ test: check unit sim
 	$(MAKE) e2e
 
 clean:
-	rm -rf bin run .tools web/ui/node_modules cmd/internal/e2e/nodeopcua/node_modules cmd/internal/e2e/parquet/node_modules acquisition/modbus/testdata/peers/node_modules cmd/internal/e2e/opcua/server/node_modules
+	rm -rf bin run .tools web/ui/node_modules cmd/internal/e2e/*/node_modules cmd/internal/e2e/opcua/server/node_modules acquisition/modbus/testdata/peers/node_modules
 	find web/ui/dist -mindepth 1 ! -name .gitkeep -delete

@@ -165,3 +165,76 @@ func (r *rig) tellRounds(what string, from, to time.Time) {
 	at := func(p float64) time.Duration { return late[int(p*float64(len(late)-1))].Round(10 * time.Microsecond) }
 	r.t.Logf("%s: %d rounds, %d missed, late p50 %s, p99 %s, p99.9 %s, worst %s", what, len(late), missed, at(0.5), at(0.99), at(0.999), at(1))
 }
+
+// hostile are applications that do all they can to be in the way.
+var hostile = []struct{ what, body string }{
+	{"an endless loop", "n = 0\n    while True:\n        n += 1"},
+	{"a range without end", "for i in range(1 << 60):\n        pass"},
+	{"a long text", "s = 'x' * 1000000000"},
+	{"a list that doubles", "l = [0]\n    for i in range(60):\n        l = l + l"},
+	{"a large number", "n = 10\n    for i in range(40):\n        n = n * n"},
+	{"deep recursion", "on_timer(tags, state)"},
+	{"a fault in each call", "fail('always')"},
+	{"a storm of orders", "for i in range(20000):\n        write('treatment/inlet_valve/position_sp', 40.0 + i % 10)"},
+	{"a storm of outputs", "for i in range(20000):\n        output('figures/app0', i)"},
+	{"much state", "state['all'] = [i for i in range(1000000)]"},
+}
+
+// TestHostileApplications measures how late the polls of the devices start while applications run that do all they can to be
+// in the way, and before; and that none of them stops a scan is asserted.
+func TestHostileApplications(t *testing.T) {
+	*appsCount = max(*appsCount, 1)
+	r := figuresRig(t, 1, 0, "")
+	r.tellScans("without a hostile application", *appsFigures)
+	for _, h := range hostile {
+		source := "def on_timer(tags, state):\n    " + h.body + "\n"
+		err := r.call("a", http.MethodPost, "/api/v1/apps/app0/deploy", api.AppCommand{Source: source}, nil)
+		if err != nil {
+			t.Logf("%s: refused: %.200v", h.what, err)
+			continue
+		}
+		r.tellScans(h.what, max(*appsFigures/3, 5*time.Second))
+	}
+}
+
+// tellScans logs how late the polls of all devices start, and fails if one of them stands still.
+func (r *rig) tellScans(what string, length time.Duration) {
+	r.t.Helper()
+	devices := func() map[string]api.Device {
+		var list api.Devices
+		if err := r.call("a", http.MethodGet, "/api/v1/devices", nil, &list); err != nil {
+			r.t.Fatal(err)
+		}
+		m := map[string]api.Device{}
+		for _, d := range list.Devices {
+			m[d.Name] = d
+		}
+		return m
+	}
+	before, began := devices(), time.Now()
+	var late []float64
+	for time.Since(began) < length {
+		time.Sleep(50 * time.Millisecond)
+		for _, d := range devices() {
+			if d.Driver == "modbus" {
+				late = append(late, d.StartLateMs)
+			}
+		}
+	}
+	var missed, requests uint64
+	for name, d := range devices() {
+		was := before[name]
+		missed += d.Overruns - was.Overruns
+		requests += d.Requests - was.Requests
+		if d.Driver == "modbus" && d.Requests == was.Requests {
+			r.t.Errorf("%s: %s was not polled", what, name)
+		}
+	}
+	var app api.App
+	if err := r.call("a", http.MethodGet, "/api/v1/apps/app0", nil, &app); err != nil {
+		r.t.Fatal(err)
+	}
+	slices.Sort(late)
+	r.t.Logf("%s: polls late p50 %.2f ms, p99 %.2f ms, %d of %d missed; %d calls, %d failures, %s", what, late[len(late)/2], late[len(late)*99/100],
+		missed, requests+missed, app.Calls, app.Failures, app.Disabled)
+}
