@@ -26,6 +26,7 @@ type Expr struct {
 	thread *starlark.Thread
 	meter  *meter
 	calc   starlark.Value
+	direct direct // nil: the interpreter is needed in any case
 
 	// of the evaluation under way
 	read    func(name string) tag.Sample
@@ -46,6 +47,7 @@ func NewExpr(name, source string) (*Expr, error) {
 	if e.inputs, err = inputsOf(name, parsed); err != nil {
 		return nil, err
 	}
+	e.direct = directly(parsed) // before the interpreter's guards are written into it
 	if e.calc, err = e.compile(parsed); err != nil {
 		return nil, located(name, err)
 	}
@@ -133,10 +135,9 @@ func (e *Expr) Inputs() []string { return e.inputs }
 // Eval computes the expression as a value of type t. read returns the present sample of an input. The time of the result
 // is that of the newest input, 0 if there is none. An error tells why the result is bad; a bad input is not an error.
 func (e *Expr) Eval(t tag.Type, read func(name string) tag.Sample) (tag.Sample, error) {
-	e.read, e.quality, e.newest = read, tag.Good, 0
+	e.read = read
 	defer func() { e.read = nil }()
-	e.meter.renew(e.thread)
-	v, err := starlark.Call(e.thread, e.calc, nil, nil)
+	v, err := e.run()
 	if errors.Is(err, errBlind) {
 		return tag.Sample{Time: e.newest, Quality: e.quality}, nil
 	}
@@ -151,6 +152,20 @@ func (e *Expr) Eval(t tag.Type, read func(name string) tag.Sample) (tag.Sample, 
 		return tag.Sample{Time: e.newest, Quality: tag.BadOutOfRange}, &Error{File: e.name, Message: err.Error()}
 	}
 	return tag.Sample{Value: value, Time: e.newest, Quality: e.quality}, nil
+}
+
+func (e *Expr) run() (starlark.Value, error) {
+	e.quality, e.newest = tag.Good, 0
+	if e.direct != nil {
+		if o, err := e.direct(e); err == nil {
+			return o.value(), nil
+		} else if errors.Is(err, errBlind) {
+			return nil, err
+		}
+		e.quality, e.newest = tag.Good, 0
+	}
+	e.meter.renew(e.thread)
+	return starlark.Call(e.thread, e.calc, nil, nil)
 }
 
 // qualityOf tells a division by nothing, which passes, from an expression that cannot be right.
@@ -174,9 +189,13 @@ func (e *Expr) input(fn *starlark.Builtin, args starlark.Tuple, kwargs []starlar
 	if e.read == nil || !slices.Contains(e.inputs, name) {
 		return tag.Sample{}, fmt.Errorf("tag %q is not an input", name)
 	}
+	return e.take(name), nil
+}
+
+func (e *Expr) take(name string) tag.Sample {
 	s := e.read(name)
 	e.newest = max(e.newest, s.Time)
-	return s, nil
+	return s
 }
 
 func (e *Expr) tag(fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -184,12 +203,24 @@ func (e *Expr) tag(fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.
 	if err != nil {
 		return nil, err
 	}
+	v, err := e.depend(s)
+	if err != nil {
+		return nil, err
+	}
+	return fromTag(v), nil
+}
+
+// value is the value of an input.
+func (e *Expr) value(name string) (tag.Value, error) { return e.depend(e.take(name)) }
+
+// depend makes the result depend on the quality of an input.
+func (e *Expr) depend(s tag.Sample) (tag.Value, error) {
 	e.quality = worse(e.quality, s.Quality)
 	if s.Quality.IsBad() || s.Value.IsNone() {
 		e.quality = worse(e.quality, tag.BadNoData)
-		return nil, errBlind
+		return tag.Value{}, errBlind
 	}
-	return fromTag(s.Value), nil
+	return s.Value, nil
 }
 
 func (e *Expr) sample(fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
