@@ -297,11 +297,17 @@ func switchLanguageAndColours(t *testing.T, r *rig, b *uitest.Tab) {
 	b.Live(demoTags)
 	b.Wait("Chinese and dark after a reload", chinese)
 	b.GoTo("tags")
+	const found = `document.querySelectorAll('tr[data-tag]').length === 1 && document.querySelector('tr[data-tag="treatment/coagulant/setpoint"]')`
 	b.Filter("混凝剂 设定")
-	b.Wait("a tag by its Chinese description", fmt.Sprintf(`document.querySelectorAll('tr[data-tag]').length === 1 && document.querySelector('tr[data-tag="%s"]')`, "treatment/coagulant/setpoint"))
+	b.Wait("a tag by its Chinese description", found)
 	b.Look("en", "light")
 	b.Wait("English and light", "document.documentElement.lang === 'en' && document.documentElement.getAttribute('data-ix-color-schema') === 'light' && document.querySelector('#main h1').innerText === 'Tags'")
-	b.Wait("the description in English", "document.querySelector('tr[data-tag]').innerText.includes('Coagulant dose set-point')")
+	b.Wait("no tag is called so in English", "document.querySelectorAll('tr[data-tag]').length === 0")
+	b.Look("zh", "light") // its texts come after the page was drawn
+	b.Wait("the tag, without another key", found)
+	b.Look("en", "light")
+	b.Filter("Coagulant dose set-point")
+	b.Wait("the description in English", found+`?.innerText.includes('Coagulant dose set-point')`)
 }
 
 // takePictures shows every page in both colour schemes and both languages, and on a tablet, and has axe look at half of them.

@@ -21,7 +21,7 @@ export class Tags extends Part {
   private device = here().params.get("device") ?? "";
   private show: Show = "all";
   private rows: number[] = [];
-  private shape = -1;
+  private foundFor = "";
   private readonly sight = new Rows();
   private drawn = ""; // what the rows in sight were drawn of
 
@@ -43,12 +43,12 @@ export class Tags extends Part {
     const { first, last } = this.sight.visible(this.rows.length);
     let times = "";
     for (let n = first; n < last; n++) times += ` ${store.times[this.rows[n]!]} ${store.values[this.rows[n]!]} ${store.quality(this.rows[n]!)}`;
-    return `${settings.lang} ${client.stale} ${store.shape}${times}`;
+    return `${settings.lang} ${client.texts.version} ${client.stale} ${store.shape}${times}`;
   }
 
   protected override render(): TemplateResult {
     const t = settings.t;
-    if (this.shape !== client.store.shape || this.show === "doubt") this.select();
+    this.select();
     const { first, last } = this.sight.visible(this.rows.length);
     this.drawn = this.inSight();
     return html`<div class="page-head">
@@ -94,7 +94,9 @@ export class Tags extends Part {
 
   private select(): void {
     const store = client.store;
-    this.shape = store.shape;
+    const wanted = `${store.shape} ${client.texts.version} ${settings.lang} ${this.show} ${this.device} ${this.filter}`;
+    if (wanted === this.foundFor && this.show !== "doubt") return;
+    this.foundFor = wanted;
     const match = matcher(this.filter);
     this.rows = [];
     for (let i = 0; i < store.size; i++) {
@@ -114,19 +116,16 @@ export class Tags extends Part {
 
   private typed = (e: Event): void => {
     this.filter = (e.target as HTMLInputElement).value;
-    this.shape = -1;
     this.toTop();
   };
 
   private chosen = (e: Event): void => {
     this.show = (e.target as HTMLSelectElement).value as Show;
-    this.shape = -1;
     this.toTop();
   };
 
   private everyDevice = (): void => {
     this.device = "";
-    this.shape = -1;
     this.toTop();
   };
 

@@ -67,7 +67,7 @@ export class Trends extends Part {
       else this.reload(); // what was missed is in the history of the server in use
     }
     // The plot is built anew for other colours, words or units only: signs of life come every second.
-    const look = `${settings.theme} ${settings.lang} ${client.store.shape}`;
+    const look = `${settings.theme} ${settings.lang} ${client.texts.version} ${client.store.shape}`;
     if (look !== this.look) this.chart?.restyle();
     this.look = look;
     this.requestUpdate();
