@@ -32,9 +32,12 @@ func TestDeployedTagsReachClients(t *testing.T) {
 	if after == before {
 		t.Fatal("the digest is that of before")
 	}
-	if out, code := r.ctl("config", "rollback", "--comment", "e2e"); code != 0 || !strings.Contains(out, "deployed/twice") {
-		t.Fatalf("%d\n%s", code, out)
-	}
+	r.eventually(uaPatience, "the revision is taken back", func() error { // what the files deployed may still be ending
+		if out, code := r.ctl("config", "rollback", "--comment", "e2e"); code != 0 || !strings.Contains(out, "deployed/twice") {
+			return fmt.Errorf("exit code %d: %s", code, out)
+		}
+		return nil
+	})
 	r.clientsSee(clients, ua.StatusBadNodeIDUnknown)
 	if d := r.oneDigest(); d != before {
 		t.Fatalf("rolled back to %s, want %s", d, before)
