@@ -85,7 +85,7 @@ type opcuaDeviceFile struct {
 	Acquire      string        `yaml:"acquire"`
 	Timeout      time.Duration `yaml:"timeout"`
 	Trust        string        `yaml:"trust"`
-	History      string        `yaml:"history"`
+	History      string        `yaml:"history" json:",omitempty"`
 }
 
 type appFile struct {
