@@ -40,14 +40,9 @@ func (k *keeper) now() time.Duration { return time.Since(k.start) }
 
 func (k *keeper) run(ctx context.Context) {
 	defer k.cells.close()
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(time.Hour) // set at the end of each round
 	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
+	for ctx.Err() == nil {
 		wanted := k.wanted()
 		k.mu.Lock()
 		r, due := k.core.Next(k.now(), wanted)
@@ -57,8 +52,12 @@ func (k *keeper) run(ctx context.Context) {
 		}
 		k.tell()
 		k.mu.Lock()
-		timer.Reset(max(0, k.core.Deadline()-k.now()))
+		timer.Reset(k.core.Deadline() - k.now())
 		k.mu.Unlock()
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
 	}
 }
 

@@ -35,6 +35,7 @@ func newWorld(t *testing.T, cfg witness.Config) *world {
 		Listen: w.net.Host("field").Listen,
 	})
 	w.run("field", func(ctx context.Context) { _ = device.Run(ctx) })
+	synctest.Wait() // it listens: a node that is refused at first tries an interval later, and who claims first would be luck
 	for node, peer := range map[string]string{"a": "b", "b": "a"} {
 		log := slog.New(slog.DiscardHandler)
 		if testing.Verbose() {
