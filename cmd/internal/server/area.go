@@ -126,13 +126,16 @@ func lastKnown(s tag.Sample) tag.Quality {
 // deactivate returns when nothing of the area touches a device any more, its resources are stopped (a virtual address
 // is gone before the other node hears that it may have it), and its last record is in the stream.
 func (a *area) deactivate() {
+	var polled []acquisition.DeviceStatus
 	if a.end != nil {
+		polled = a.group.Status()
 		a.end()
 	}
 	a.work.Wait()
 	a.mu.Lock()
 	a.active = false
 	a.mu.Unlock()
+	a.lookout.begin(polled)
 }
 
 // Publish takes the samples of one answer of a device: it implements [acquisition.Publisher].

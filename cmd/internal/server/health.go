@@ -148,8 +148,12 @@ func (s *Server) notReady(h *redundancy.Health) []string {
 		if s.areas[name].commit.slow() {
 			why = append(why, "the standby does not store the alarms of area "+name+" in time")
 		}
-		for _, device := range s.areas[name].lostDevices() {
+		reach := s.areas[name].reach()
+		for _, device := range reach.missed {
 			why = append(why, "device "+device+" cannot be reached from here")
+		}
+		if reach.unseen {
+			why = append(why, "the devices of area "+name+" have not been looked at yet")
 		}
 		why = append(why, s.areas[name].apps.problems()...)
 	}

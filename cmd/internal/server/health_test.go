@@ -1,11 +1,15 @@
 package server
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"scada/redundancy/role"
@@ -91,6 +95,138 @@ func TestStandbyWithoutField(t *testing.T) {
 		w.net.Heal("b", "field", "")
 		w.ready()
 	})
+}
+
+// lostOf is the weight of what a node calls lost, and its score as the other one shows it.
+func (w *world) lostOf(node, other string) (lost, score int) {
+	h := w.node[node].health.Load().health
+	for _, n := range (backend{w.node[other]}).Role().Nodes {
+		if n.Node == node {
+			score = n.Score
+		}
+	}
+	return h.Areas["main"].Lost, score
+}
+
+// TestNewStandbyHasLostNothing: a node that has just given its area away, or has just started, has looked at no device yet.
+// That is no fault, on neither node and at no moment.
+func TestNewStandbyHasLostNothing(t *testing.T) {
+	healthWorld(t, probingPlant, func(w *world) {
+		calm := func(what, node, other string, d time.Duration) {
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+				if lost, score := w.lostOf(node, other); lost != 0 || score != 0 {
+					w.t.Fatalf("%s: lost %d, score %d: %q", what, lost, score, w.node[node].health.Load().health.Reasons)
+				}
+			}
+		}
+		if err := w.node["a"].pair.Switch(w.t.Context(), "main", "test"); err != nil {
+			w.t.Fatal(err)
+		}
+		calm("after the switch", "a", "b", 2*probeEvery)
+		if err := w.stop["a"](); err != nil {
+			w.t.Fatal(err)
+		}
+		w.start("a")
+		calm("after the start", "a", "b", 2*probeEvery)
+	})
+}
+
+// TestNoHandBackBeforeALook: a primary that returns without its field does not get the area, however short the hold-off.
+func TestNoHandBackBeforeALook(t *testing.T) {
+	healthWorld(t, strings.Replace(probingPlant, "hold_off: 3s", "hold_off: 0s", 1), func(w *world) {
+		if err := w.stop["a"](); err != nil {
+			w.t.Fatal(err)
+		}
+		w.within(5*time.Second, "b acts", w.roleIs("b", role.Active))
+		w.net.Cut("a", "field", "")
+		w.start("a")
+		why := map[string]bool{}
+		for range 600 {
+			time.Sleep(50 * time.Millisecond)
+			if err := w.roleIs("b", role.Active)(); err != nil {
+				w.t.Fatal(err)
+			}
+			for _, reason := range w.node["a"].health.Load().health.NotReady {
+				why[reason] = true
+			}
+		}
+		for _, want := range []string{"the devices of area main have not been looked at yet", "device plc cannot be reached from here"} {
+			if !why[want] {
+				w.t.Errorf("a was not ready for %v", why)
+			}
+		}
+		w.net.Heal("a", "field", "")
+		w.within(time.Minute, "a has the area back", w.roleIs("a", role.Active))
+	})
+}
+
+// TestLooksThatTakeLong: where a round has no time for all devices of a channel, what was lost stays lost and what was
+// reached is not known any more; what nobody knows is as the active has it.
+func TestLooksThatTakeLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		silent := map[string]bool{}
+		l := &lookout{log: slog.New(slog.DiscardHandler), active: func() bool { return false }, sights: map[string]sight{}}
+		l.look = func(ctx context.Context, device string) error {
+			if !silent[device] {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		lane := []string{"d0", "d1", "d2", "d3"}
+		next := 0
+		for _, c := range []struct {
+			silent string
+			next   int
+			want   []sight
+		}{
+			{"", 0, []sight{reached, reached, reached, reached}},
+			{"d0 d1 d2", 2, []sight{failed, failed, stale, stale}}, // two seconds each: that is all the time there is
+			{"d0 d1 d2", 1, []sight{failed, failed, failed, reached}},
+			{"d0 d1 d2", 3, []sight{failed, failed, failed, stale}},
+			{"", 3, []sight{reached, reached, reached, reached}},
+		} {
+			clear(silent)
+			for _, d := range strings.Fields(c.silent) {
+				silent[d] = true
+			}
+			if next = l.round(t.Context(), lane, next); next != c.next {
+				t.Errorf("the next round begins at %d, want %d", next, c.next)
+			}
+			for i, d := range lane {
+				if got := l.sight(d); got != c.want[i] {
+					t.Errorf("%s is %d, want %d", d, got, c.want[i])
+				}
+			}
+		}
+	})
+}
+
+func TestWhatNobodyKnowsIsAsTheActiveHasIt(t *testing.T) {
+	there := map[string]bool{"up": true, "down": false}
+	for _, c := range []struct {
+		active bool
+		device string
+		sight  sight
+		want   reach
+	}{
+		{true, "up", unseen, reach{active: true, watched: 7, seen: 7}},
+		{true, "down", reached, reach{active: true, watched: 7, lost: 7}},
+		{false, "up", unseen, reach{unseen: true}},
+		{false, "down", unseen, reach{unseen: true, lost: 7}},
+		{false, "new", unseen, reach{unseen: true}},
+		{false, "up", stale, reach{}},
+		{false, "down", stale, reach{lost: 7}},
+		{false, "down", reached, reach{watched: 7, seen: 7}},
+		{false, "up", failed, reach{watched: 7, lost: 7, failed: []string{"up"}, missed: []string{"up"}}},
+		{false, "down", failed, reach{watched: 7, lost: 7, failed: []string{"down"}}},
+	} {
+		r := reach{active: c.active}
+		r.count(c.device, 7, c.sight, there)
+		if !reflect.DeepEqual(r, c.want) {
+			t.Errorf("%+v: %+v, want %+v", c, r, c.want)
+		}
+	}
 }
 
 func TestOldAssessmentIsAFault(t *testing.T) {

@@ -27,10 +27,20 @@ type lookout struct {
 	active  func() bool
 	changed chan struct{} // the lanes are others
 
-	mu      sync.Mutex
-	lanes   [][]string      // the devices of one channel each: a channel does one thing at a time
-	reached map[string]bool // what the last look at a device found; without one it is not here
+	mu     sync.Mutex
+	lanes  [][]string       // the devices of one channel each: a channel does one thing at a time
+	sights map[string]sight // what is known of each device; one that nobody has looked at yet is not here
 }
+
+// sight is what a standby knows of a device.
+type sight uint8
+
+const (
+	unseen  sight = iota // nobody has looked yet
+	reached              // by the last look, or by the polling that has just ended
+	failed               // the same; it stays until a look succeeds
+	stale                // it was reached, and the last round had no time for it
+)
 
 // lanes are the devices of each source that a standby may look at.
 func lanes(sources []acquisition.Source, permitted map[string]bool) [][]string {
@@ -69,9 +79,28 @@ func (l *lookout) change(lanes [][]string, anew []string) {
 	l.mu.Lock()
 	l.lanes = lanes
 	for _, d := range anew {
-		delete(l.reached, d)
+		delete(l.sights, d)
 	}
 	l.mu.Unlock()
+	l.again()
+}
+
+// begin starts from what the polling found that has just ended, and looks at once.
+func (l *lookout) begin(polled []acquisition.DeviceStatus) {
+	l.mu.Lock()
+	clear(l.sights)
+	for _, d := range polled {
+		l.sights[d.Device] = failed
+		if answers(d.State) {
+			l.sights[d.Device] = reached
+		}
+	}
+	l.mu.Unlock()
+	l.again()
+}
+
+// again begins a new round on all channels.
+func (l *lookout) again() {
 	select {
 	case l.changed <- struct{}{}:
 	default:
@@ -83,9 +112,7 @@ func (l *lookout) watch(ctx context.Context, lane []string) {
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
 	for next := 0; ; {
-		if l.active() {
-			l.forget(lane)
-		} else {
+		if !l.active() {
 			next = l.round(ctx, lane, next)
 		}
 		select {
@@ -96,8 +123,7 @@ func (l *lookout) watch(ctx context.Context, lane []string) {
 	}
 }
 
-// round looks at the devices from next on and returns where the following one begins. What there was no time for is not
-// known to be reached.
+// round looks at the devices from next on and returns where the following one begins.
 func (l *lookout) round(ctx context.Context, lane []string, next int) int {
 	began := time.Now()
 	for i := range lane {
@@ -106,10 +132,7 @@ func (l *lookout) round(ctx context.Context, lane []string, next int) int {
 			return at
 		}
 		if time.Since(began) > laneWithin-probeWithin {
-			for ; i < len(lane); i++ {
-				j := (next + i) % len(lane)
-				l.forget(lane[j : j+1])
-			}
+			l.postpone(lane, next+i, len(lane)-i)
 			return at
 		}
 		l.probe(ctx, lane[at])
@@ -126,30 +149,36 @@ func (l *lookout) probe(ctx context.Context, device string) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	was, known := l.reached[device]
-	l.reached[device] = err == nil
+	was := l.sights[device]
+	l.sights[device] = reached
+	if err != nil {
+		l.sights[device] = failed
+	}
 	switch {
-	case err == nil && known && !was:
+	case err == nil && was == failed:
 		l.log.Info("A device can be reached again from the standby", "area", l.area, "device", device)
-	case err != nil && (!known || was):
+	case err != nil && was != failed:
 		l.log.Warn("A device cannot be reached from the standby", "area", l.area, "device", device, "error", err)
 	}
 }
 
-func (l *lookout) forget(devices []string) {
+// postpone notes that a round had no time for n devices of a lane. One that was reached may be lost since: nothing may
+// follow from the old look. One that was not is lost until a look succeeds.
+func (l *lookout) postpone(lane []string, from, n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, d := range devices {
-		delete(l.reached, d)
+	for i := range n {
+		if d := lane[(from+i)%len(lane)]; l.sights[d] != failed {
+			l.sights[d] = stale
+		}
 	}
 }
 
-// reaches reports whether this standby reached the device when it last looked, and whether it looked at all.
-func (l *lookout) reaches(device string) (reached, known bool) {
+// sight is what is known of a device.
+func (l *lookout) sight(device string) sight {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	reached, known = l.reached[device]
-	return reached, known
+	return l.sights[device]
 }
 
 // probed are all devices it looks at.

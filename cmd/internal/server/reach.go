@@ -22,7 +22,9 @@ type reach struct {
 	commands int      // device writes under way
 	silent   []string // the active: do not
 	lost     int      // weight of those not reached, of the ones a standby looks at
-	watched  int      // weight of those
+	watched  int      // weight of those of which this node knows
+	seen     int      // weight of those that it is known to reach
+	unseen   bool     // the standby: has not looked at all of them yet
 	missed   []string // the standby: could not be reached, and the active reaches them
 	failed   []string // the standby: could not be reached
 }
@@ -30,7 +32,7 @@ type reach struct {
 // newLookout returns what looks at the area's devices from the standby.
 func (s *Server) newLookout(a *area, sources []acquisition.Source) *lookout {
 	return &lookout{
-		area: a.name, log: s.log, active: a.isActive, reached: map[string]bool{}, look: func(ctx context.Context, device string) error { return a.group.Probe(ctx, device) },
+		area: a.name, log: s.log, active: a.isActive, sights: map[string]sight{}, look: func(ctx context.Context, device string) error { return a.group.Probe(ctx, device) },
 		lanes: lanes(sources, a.permitted), changed: make(chan struct{}, 1),
 	}
 }
@@ -63,34 +65,48 @@ func (a *area) reach() reach {
 		}
 	}
 	for _, device := range probed {
-		here, known := there[device], true
-		if !r.active {
-			here, known = a.lookout.reaches(device)
-		}
-		r.watched += plan.weights[device]
-		if here {
-			continue
-		}
-		r.lost += plan.weights[device]
-		if !r.active && known {
-			r.failed = append(r.failed, device)
-			if there[device] {
-				r.missed = append(r.missed, device)
-			}
-		}
+		r.count(device, plan.weights[device], a.lookout.sight(device), there)
 	}
 	slices.Sort(r.missed)
 	return r
 }
 
-// lostDevices are the devices this standby could not poll, while the active does.
-func (a *area) lostDevices() []string { return a.reach().missed }
+// count takes in a device that the standby looks at. Of one that a standby knows nothing of, or nothing new, it is taken to
+// reach what the active reaches, as far as that has said: nothing follows from what nobody knows.
+func (r *reach) count(device string, weight int, s sight, there map[string]bool) {
+	here, told := there[device]
+	known := r.active || s == reached || s == failed
+	switch {
+	case r.active:
+	case known:
+		here = s == reached
+	default:
+		here = here || !told
+		r.unseen = r.unseen || s == unseen
+	}
+	if known {
+		r.watched += weight
+	}
+	if here {
+		if known {
+			r.seen += weight
+		}
+		return
+	}
+	r.lost += weight
+	if !r.active && known {
+		r.failed = append(r.failed, device)
+		if there[device] {
+			r.missed = append(r.missed, device)
+		}
+	}
+}
 
-// health is what the heartbeat tells of it. A node that reaches nothing of the area at all is worse by the margin than one
+// health is what the heartbeat tells of it. A node that reaches nothing it knows of is worse by the margin than one
 // that reaches something, however few devices there are.
 func (r reach) health(margin int) redundancy.AreaHealth {
 	h := redundancy.AreaHealth{Devices: r.devices, Reachable: r.devices - len(r.silent) - len(r.failed), Lost: r.lost, Commands: r.commands}
-	if r.lost == r.watched && r.watched > 0 && margin != role.NoHealthSwitch {
+	if r.seen == 0 && r.watched > 0 && margin != role.NoHealthSwitch {
 		h.Lost = max(r.lost, margin)
 	}
 	return h
