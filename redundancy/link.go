@@ -141,7 +141,8 @@ func (n *Node) ownHello(purpose wire.Purpose) wire.Hello {
 func (n *Node) unwelcome(h wire.Hello) string {
 	switch {
 	case h.Protocol != wire.Protocol:
-		return fmt.Sprintf("link protocol %d, this node speaks %d", h.Protocol, wire.Protocol)
+		return fmt.Sprintf("%s runs version %q with link protocol %d, this node version %q with %d: upgrade the older one (upgrade.md)",
+			n.cfg.Peer, cut(h.Version), h.Protocol, n.cfg.Version, wire.Protocol)
 	case h.Project != n.cfg.Project:
 		return fmt.Sprintf("project %q, this node runs %q", h.Project, n.cfg.Project)
 	case h.Node != n.cfg.Peer:
@@ -149,6 +150,11 @@ func (n *Node) unwelcome(h wire.Hello) string {
 	}
 	return ""
 }
+
+// maxVersion is how much of a stranger's version is repeated, in bytes.
+const maxVersion = 64
+
+func cut(version string) string { return version[:min(len(version), maxVersion)] }
 
 // refuse keeps the reason for display.
 func (n *Node) refuse(why string) {

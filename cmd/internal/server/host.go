@@ -60,6 +60,7 @@ func (h host) ApplySnapshot(name string, epoch, seq uint64, records []redundancy
 		err = a.applySnapshot(epoch, seq, records)
 	}
 	if err != nil {
+		err = h.ofVersions(err)
 		h.log.Error("The mirror of an area was refused", "area", name, "error", err)
 		h.mirrorProblem(name, err.Error())
 		return err
@@ -76,10 +77,22 @@ func (h host) Apply(name string, epoch, firstSeq uint64, records []redundancy.Re
 		return err
 	}
 	if err := a.apply(epoch, firstSeq, records); err != nil {
+		err = h.ofVersions(fmt.Errorf("records of area %s: %w", name, err))
 		h.log.Error("Records of the active node could not be applied", "area", name, "error", err)
+		h.mirrorProblem(name, err.Error())
 		return err
 	}
 	return nil
+}
+
+// ofVersions adds to what this node cannot take over from the other one that they are of two versions, and what to do.
+func (h host) ofVersions(err error) error {
+	peer := h.pair.Status().Peer
+	if peer.Version == "" || peer.Version == h.version {
+		return err
+	}
+	return fmt.Errorf("%w; node %s runs version %s and this node %s: upgrade the older one, it cannot follow the newer (upgrade.md)",
+		err, h.cfg.Peer(h.nodeName), peer.Version, h.version)
 }
 
 // Command implements [redundancy.Host].

@@ -59,3 +59,38 @@ func TestNoHandBackBeforeTheHistory(t *testing.T) {
 		w.sameArchives()
 	})
 }
+
+// TestWhatAnotherVersionSendsIsRefusedWithBoth: a standby that is too old for its active says so, in every place where
+// somebody looks, with both versions and what to do; with equal versions nothing of the kind is said.
+func TestWhatAnotherVersionSendsIsRefusedWithBoth(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.ready()
+		b := w.node["b"]
+		newer := []redundancy.Record{{Kind: 250, Payload: []byte("of a later release")}}
+		epoch, seq := b.areas["main"].epoch, b.areas["main"].seq
+		if err := (host{b}).Apply("main", epoch, seq+1, newer); err == nil || strings.Contains(err.Error(), "upgrade") {
+			w.t.Errorf("with equal versions: %v", err)
+		}
+		b.version = "v0.9"
+		tell := func() error {
+			w.t.Helper()
+			why := strings.Join((backend{w.node["b"]}).Role().Nodes[1].NotReady, "; ")
+			for _, want := range []string{"node a runs version test and this node v0.9", "upgrade the older one"} {
+				if !strings.Contains(why, want) {
+					return fmt.Errorf("%q does not say %q", why, want)
+				}
+			}
+			return nil
+		}
+		for what, refuse := range map[string]func() error{
+			"records":    func() error { return (host{b}).Apply("main", epoch, seq+1, newer) },
+			"a snapshot": func() error { return (host{b}).ApplySnapshot("main", epoch, seq+1, newer) },
+		} {
+			if err := refuse(); err == nil || !strings.Contains(err.Error(), "upgrade the older one") {
+				w.t.Errorf("%s: %v", what, err)
+			}
+			w.within(time.Second, what+" of a newer version are told", tell)
+			b.mirrorProblem("main", "")
+		}
+	})
+}
