@@ -17,6 +17,8 @@ T ?= 20s
 N ?= 30
 WEBT ?= 8s
 API_REQUESTS ?= 60000
+# 0: fresh ones
+API_SEED ?= 0
 FUXA_VERSION := 1.3.4
 UI_SOURCES := $(shell find web/ui -path web/ui/node_modules -prune -o -path web/ui/dist -prune -o -type f -print)
 
@@ -97,7 +99,7 @@ model: need
 
 fuzz: need
 	go run ./cmd/internal/fuzzall -t $(T)
-	go test -count=1 -timeout 0 -v -run TestHostileAPI ./cmd/internal/server -args -api.seed 0 -api.requests $(API_REQUESTS)
+	go test -count=1 -timeout 0 -v -run TestHostileAPI ./cmd/internal/server -args -api.seed $(API_SEED) -api.requests $(API_REQUESTS)
 
 # Hostile messages to the OPC UA server, in numbers: N=10000000 takes about half an hour.
 fuzz-ua: N = 10000000
@@ -197,7 +199,7 @@ soak: build cmd/internal/e2e/opcua/server/node_modules/.stamp
 	go test -count=1 -run TestAbuseLeaves -v ./web/uaserver -args -abuse 20s
 
 test: check unit sim
-	$(MAKE) fuzz T=1s
+	$(MAKE) fuzz T=1s API_SEED=2
 	$(MAKE) e2e
 
 clean:

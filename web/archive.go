@@ -28,7 +28,7 @@ func archiveRoutes() []route {
 	return []route{
 		{method: "POST", pattern: base + "/history/import", permission: HistoryChange, handle: (*Server).postImport, body: typeOf[api.ImportRequest](),
 			answer: typeOf[api.ImportResult](), summary: "Bring samples from outside into the history of both nodes, all or none; names, times, values and qualities as in its answers"},
-		{method: "GET", pattern: base + "/history/verify", permission: HistoryChange, handle: (*Server).getVerify, params: spanParams, media: "application/x-ndjson",
+		{method: "GET", pattern: base + "/history/verify", permission: HistoryChange, handle: (*Server).getVerify, params: spanParams, media: []string{"application/x-ndjson"},
 			summary: `Read every block: a line of JSON for each day with the digests of its windows, and {"end":true}`},
 		{method: "POST", pattern: base + "/history/repair", permission: HistoryChange, handle: (*Server).postRepair, body: typeOf[api.RepairRequest](),
 			answer: typeOf[api.RepairResult](), summary: "Set aside what cannot be read and exchange what differs with the other node"},

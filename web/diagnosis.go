@@ -35,7 +35,7 @@ func diagnosisRoutes() []route {
 			summary: "What is written into the log of this node"},
 		{method: "POST", pattern: base + "/node/log-level", permission: RoleChange, handle: (*Server).postLogLevel,
 			body: typeOf[api.LogLevelCommand](), answer: typeOf[api.LogLevel](), summary: "Change it for a time"},
-		{method: "GET", pattern: base + "/node/bundle", permission: BackupTake, handle: (*Server).getBundle, media: "application/gzip",
+		{method: "GET", pattern: base + "/node/bundle", permission: BackupTake, handle: (*Server).getBundle, media: []string{"application/gzip"},
 			summary: "What support needs, without secrets: a compressed tar archive"},
 	}
 }

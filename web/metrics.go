@@ -1,6 +1,7 @@
 package web
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -44,7 +45,7 @@ func newMetrics(reg *prometheus.Registry, s *Server) *metrics {
 }
 
 func (m *metrics) request(rt route, status int, took time.Duration) {
-	if rt.media == subprotocol {
+	if slices.Contains(rt.media, subprotocol) {
 		return // a socket lasts for hours; it has metrics of its own
 	}
 	m.requests.WithLabelValues(rt.method, rt.pattern, strconv.Itoa(status)).Inc()

@@ -60,8 +60,12 @@ func operation(rt route, name string, schemas object) object {
 	switch {
 	case rt.answer != nil:
 		ok["content"] = object{"application/json": object{"schema": schema(rt.answer, schemas)}}
-	case rt.media != "":
-		ok["content"] = object{rt.media: object{}}
+	case len(rt.media) > 0:
+		content := object{}
+		for _, m := range rt.media {
+			content[m] = object{}
+		}
+		ok["content"] = content
 	}
 	responses := object{"200": ok, "default": problem}
 	if rt.moves {

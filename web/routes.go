@@ -19,11 +19,11 @@ type route struct {
 	params  []param
 	body    reflect.Type
 	answer  reflect.Type
-	media   string // of the answer when it is not JSON
-	moves   bool   // the browser is sent elsewhere
-	extra   bool   // takes parameters nobody here knows
-	fails   int    // status of an answer of the same form that is no problem document; 0: there is none
-	empty   bool   // the answer may be without content
+	media   []string // what the answer may be when it is not JSON
+	moves   bool     // the browser is sent elsewhere
+	extra   bool     // takes parameters nobody here knows
+	fails   int      // status of an answer of the same form that is no problem document; 0: there is none
+	empty   bool     // the answer may be without content
 }
 
 // param is a query parameter.
@@ -64,9 +64,9 @@ func healthRoutes() []route {
 			summary: "200 when the other node could take over, else 503"},
 		{method: "GET", pattern: "/health/active", permission: Anonymous, handle: (*Server).getActive, answer: typeOf[api.Health](), params: area, fails: http.StatusServiceUnavailable,
 			summary: "200 when this node is active (in the area, or in any), else 503"},
-		{method: "GET", pattern: "/metrics", permission: View, handle: (*Server).getMetrics, media: "text/plain",
+		{method: "GET", pattern: "/metrics", permission: View, handle: (*Server).getMetrics, media: []string{"text/plain"},
 			summary: "Metrics in the Prometheus text format"},
-		{method: "GET", pattern: base + "/openapi.json", permission: View, handle: (*Server).getOpenAPI, media: "application/json",
+		{method: "GET", pattern: base + "/openapi.json", permission: View, handle: (*Server).getOpenAPI, media: []string{"application/json"},
 			summary: "This description"},
 	}
 }
@@ -82,7 +82,7 @@ func sessionRoutes() []route {
 			body: typeOf[api.Ticket](), answer: typeOf[api.Session](), summary: "A session here for a ticket of either node"},
 		{method: "POST", pattern: base + "/ticket", permission: View, handle: (*Server).postTicket, answer: typeOf[api.Ticket](),
 			summary: "A ticket for the other node, valid for ten minutes"},
-		{method: "GET", pattern: base + "/ws", permission: Anonymous, handle: (*Server).getSocket, media: "scada.v1",
+		{method: "GET", pattern: base + "/ws", permission: Anonymous, handle: (*Server).getSocket, media: []string{"scada.v1"},
 			summary: "The socket scada.v1; it is signed in to by its first message"},
 	}
 }
@@ -157,13 +157,13 @@ func recordRoutes() []route {
 	return []route{
 		{method: "GET", pattern: base + "/journal", permission: View, handle: (*Server).getJournal, answer: typeOf[api.Journal](),
 			params: join(journal, spanParams, pageParams), summary: "Alarms, operators' actions and events, newest first"},
-		{method: "GET", pattern: base + "/journal/export", permission: View, handle: (*Server).getJournalExport, media: "text/csv",
+		{method: "GET", pattern: base + "/journal/export", permission: View, handle: (*Server).getJournalExport, media: []string{"text/csv", "application/jsonl"},
 			params:  join([]param{{"format", "csv, or jsonl for a JSON object in each line"}}, journal, spanParams, pageParams),
 			summary: "A page of the journal as a file; the header Next-Cursor, if there is one, is the cursor of the next page"},
 		{method: "GET", pattern: base + "/mimics", permission: View, handle: (*Server).getMimics, answer: typeOf[api.Mimics](), summary: "The users' drawings"},
-		{method: "GET", pattern: base + "/mimics/{name}", permission: View, handle: (*Server).getMimic, media: "image/svg+xml",
+		{method: "GET", pattern: base + "/mimics/{name}", permission: View, handle: (*Server).getMimic, media: []string{"image/svg+xml"},
 			summary: "One drawing, with nothing in it that does more than draw"},
-		{method: "GET", pattern: base + "/backup", permission: BackupTake, handle: (*Server).getBackup, media: "application/x-tar",
+		{method: "GET", pattern: base + "/backup", permission: BackupTake, handle: (*Server).getBackup, media: []string{"application/x-tar"},
 			summary: "A backup of this node: a tar archive whose last file, manifest.json, lists the others with their checksums"},
 		{method: "GET", pattern: base + "/history", permission: View, handle: (*Server).getHistory, answer: typeOf[api.History](),
 			params: join(history, spanParams, pageParams), summary: "Recorded samples: raw, processed or reduced"},

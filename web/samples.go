@@ -20,7 +20,7 @@ const (
 
 func exportRoutes() []route {
 	return []route{{
-		method: "GET", pattern: base + "/history/export", permission: View, handle: (*Server).getSamples, media: parquet.MediaType,
+		method: "GET", pattern: base + "/history/export", permission: View, handle: (*Server).getSamples, media: []string{"text/csv", parquet.MediaType},
 		params:  join([]param{{"tag", "name; up to 64 of them"}, {"format", "csv, or parquet for a Parquet file"}}, spanParams),
 		summary: "All recorded samples of the tags as a file: one row for each, one tag after the other",
 	}}

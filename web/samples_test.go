@@ -3,9 +3,12 @@ package web
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -70,6 +73,30 @@ func TestSamplesAreExported(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestEveryFormatOfAnExportIsDescribed: the description knew of one format for each export, and generated clients refuse what it does not know.
+func TestEveryFormatOfAnExportIsDescribed(t *testing.T) {
+	doc, err := json.Marshal(describe(routes(), "test"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var api struct {
+		Paths map[string]map[string]struct {
+			Responses map[string]struct{ Content map[string]any }
+		}
+	}
+	if err := json.Unmarshal(doc, &api); err != nil {
+		t.Fatal(err)
+	}
+	for path, formats := range map[string][]string{
+		"/api/v1/history/export": {"text/csv", parquet.MediaType},
+		"/api/v1/journal/export": {"application/jsonl", "text/csv"},
+	} {
+		if got := slices.Sorted(maps.Keys(api.Paths[path]["get"].Responses["200"].Content)); !slices.Equal(got, slices.Sorted(slices.Values(formats))) {
+			t.Errorf("%s is described as %q, want %q", path, got, formats)
+		}
+	}
 }
 
 // parquetRows writes the rows of a file as CSV.
