@@ -9,8 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
@@ -74,7 +76,12 @@ func parse(file string, src []byte, into any) *document {
 		d.add("", Position{file, 1, 1}, "the file has %d bytes, the limit is %d", len(src), maxFileBytes)
 		return d
 	}
-	tree, err := parser.ParseBytes(src, 0)
+	tokens := lexer.Tokenize(string(src))
+	if t := tooDeep(tokens); t != nil {
+		d.add("", Position{file, t.Position.Line, t.Position.Column}, "nested deeper than %d levels", maxNesting)
+		return d
+	}
+	tree, err := parser.Parse(tokens, 0)
 	if err != nil {
 		d.syntax(err)
 		return d
@@ -104,10 +111,20 @@ func (d *document) syntax(err error) {
 }
 
 func (d *document) add(path string, at Position, format string, args ...any) {
-	e := Error{at, path, fmt.Sprintf(format, args...)}
+	e := Error{at, printable(path), printable(fmt.Sprintf(format, args...))}
 	if len(d.errs) < maxErrors && !slices.Contains(d.errs, e) { // a tag of a profile is checked for each of its devices
 		d.errs = append(d.errs, e)
 	}
+}
+
+// printable keeps what a file holds from doing something to the terminal it is shown on.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 // at returns where the value at path, or the nearest one around it, stands.
