@@ -79,7 +79,8 @@ func TestAWriteByKeyboardAlone(t *testing.T) {
 		b.Keys("\t")
 	}
 	focused("the value", "input[name=value]")
-	b.Keys("0", ".", "7", "\r")
+	b.Keys("0", ".", "7", "0", "0", "0", "4", "\r")
+	b.Wait("the question, with every digit of what will be written", "document.querySelector('.write.confirm').innerText.includes('0.70004')")
 	focused("the button of the question", "#write-confirm")
 	b.Keys("\r")
 	b.Wait("the read-back", "document.querySelector('#write-result')?.className === 'ok'")

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { csv } from "../src/core/csv";
 import { matcher } from "../src/core/filter";
-import { age, count, decimals, duration, fixed, instant, latency, rounded } from "../src/core/format";
+import { age, count, decimals, duration, fixed, instant, latency, rounded, zone } from "../src/core/format";
 import { Failure, Http } from "../src/core/http";
 import { preferred, translator, word } from "../src/core/i18n";
 import { Texts } from "../src/core/texts";
@@ -38,6 +38,7 @@ test("ages, spans and numbers have a fixed look", () => {
   assert.deepEqual([0, 400, 9949, 9951, 99_400, 99_600, 3_600_000, 36_000_000, 400_000_000, -5, NaN].map(age), ["0.0 s", "0.4 s", "9.9 s", "10 s", "99 s", "2 min", "60 min", "10 h", "5 d", "0.0 s", "—"]);
   assert.equal(duration(90_061_000), "1 d 01:01:01");
   assert.equal(fixed(-0.001, 2), "0.00");
+  assert.match(zone(0), /^UTC[+−]\d\d:\d\d$/);
   assert.deepEqual(["0.4249131944444444", "true", "", "12", "1204392"].map(rounded), ["0.424913", "true", "", "12", "1204392"]);
   assert.equal(fixed(NaN, 2), "—");
   assert.equal(fixed(12.345, 1), "12.3");

@@ -20,6 +20,12 @@ export function brief(ms: number, nowMs: number): string {
   return day(ms) === day(nowMs) ? clock(ms) : `${day(ms)} ${clock(ms)}`;
 }
 
+/** zone is the time zone local times are in, as of an instant: UTC+08:00. */
+export function zone(ms: number): string {
+  const east = -new Date(ms).getTimezoneOffset();
+  return `UTC${east < 0 ? "−" : "+"}${pad(Math.floor(Math.abs(east) / 60))}:${pad(Math.abs(east) % 60)}`;
+}
+
 /** day is the local date: 2026-11-22. */
 export function day(ms: number): string {
   const d = new Date(ms);

@@ -66,6 +66,7 @@ const sentences: readonly (readonly [en: string, zh: string])[] = [
   ["{node}, the designated primary, was heard for {span} without a gap", "首选节点 {node} 已连续稳定 {span}"],
   ["{node} has been healthier for {span}: score {theirs} against {ours} here", "{node} 的健康状况更好已达 {span}：评分 {theirs}，本节点 {ours}"],
   ["{node} is active already", "{node} 已为主用"],
+  ["{node} is active", "{node} 为主用"],
   ["{node} answers again", "{node} 恢复应答"],
   ["{node} answers as {role}", "{node} 应答，角色为{role}"],
   ["{node} is a new process", "{node} 为新启动的进程"],
@@ -141,6 +142,13 @@ const sentences: readonly (readonly [en: string, zh: string])[] = [
   ["the other node is active", "另一节点为主用"],
   ["node {node} does not answer on any path", "节点 {node} 在所有通道上无应答"],
   ["from {address}", "来自 {address}"],
+  // Clients that come and go.
+  ["dashboard", "操作画面"],
+  ["dashboard, {why}", "操作画面，{why}"],
+  ["program", "程序"],
+  ["program, {why}", "程序，{why}"],
+  ["connection ended", "连接断开"],
+  ["silent", "无数据往来"],
   ["detected in {span1}, active in {span2}, first values of every device in {span3}, {n} slots missed, {m} duplicates ({rest})", "检测用时 {span1}，激活用时 {span2}，全部设备首个数值用时 {span3}，漏采 {n} 次，重复采集 {m} 次（{rest}）"],
   ["{role}: {why}", "{role}：{why}"], // last: it fits whatever has a word and a colon in front
 ];

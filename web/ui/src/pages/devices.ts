@@ -2,7 +2,7 @@
 
 import { html, nothing, type TemplateResult } from "lit";
 import { age, count, instant, latency, stamp } from "../core/format";
-import { word } from "../core/i18n";
+import { isKey, word } from "../core/i18n";
 import type { Device } from "../core/types";
 import { client, every, Part, settings } from "../parts/context";
 import { deviceSheet } from "../parts/devicesheet";
@@ -41,8 +41,8 @@ export class Devices extends Part {
     return html`<tr data-device=${d.name} data-state=${d.state}>
       <td><button type="button" class="rowlink" @click=${() => deviceSheet(d.name)}>${d.name}</button></td>
       <td class=${abnormal.has(d.state) ? "q-bad" : ""} title=${d.detail ?? ""}>${word(t, "deviceState", d.state)}${Number.isFinite(since) ? html` <span class="quiet">${age(client.serverNow() - since)}</span>` : nothing}</td>
-      <td class="wide-col">${d.driver}</td>
-      <td class="code">${d.endpoint}</td>
+      <td class="wide-col">${word(t, "driver", d.driver)}</td>
+      <td class="code">${isKey(`driver.${d.driver}`) ? "" : d.endpoint}</td>
       <td class="num wide-col">${d.tags}</td>
       <td class="num">${d.latency_ms > 0 ? latency(d.latency_ms) : "—"}</td>
       <td class="num wide-col">${count(d.requests)}</td>

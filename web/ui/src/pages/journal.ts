@@ -5,12 +5,12 @@ import { csv } from "../core/csv";
 import { instant, rounded, stamp } from "../core/format";
 import { word } from "../core/i18n";
 import type { JournalEntry } from "../core/types";
-import { download } from "../parts/bits";
+import { download, numberText } from "../parts/bits";
 import { client, Part, settings } from "../parts/context";
 import { here, link } from "../parts/routes";
-import { say } from "../parts/say";
+import { actor, say } from "../parts/say";
 
-const kinds = ["", "alarm", "write", "session", "role", "config", "system"] as const;
+const kinds = ["", "alarm", "write", "session", "role", "config", "system", "station"] as const;
 const pageRows = 200;
 /** mostRows is how many entries the page holds; older ones come with "older". */
 const mostRows = 5000;
@@ -69,7 +69,7 @@ export class Journal extends Part {
     const change = changeText(e);
     return html`<tr>
       <td class="code">${stamp(instant(e.time))}</td><td class="wide-col">${word(t, "kind", e.kind)}</td><td>${word(t, "event", e.event)}</td><td class="cut source" title=${e.source ?? ""}>${e.source}</td>
-      <td class="message">${say(e.message)}${e.result ? html` <span class="quiet">${e.result}</span>` : nothing}</td><td>${change}</td><td>${e.user}</td><td class="wide-col">${e.node}</td><td class="num wide-col">${e.epoch || ""}</td>
+      <td class="message">${say(e.message)}${e.result ? html` <span class="quiet">${e.result}</span>` : nothing}</td><td>${change}</td><td>${actor(e)}</td><td class="wide-col">${e.node}</td><td class="num wide-col">${e.epoch || ""}</td>
     </tr>`;
   }
 
@@ -146,10 +146,18 @@ export class Journal extends Part {
 
 // changeText is what became what: a value, or the state of an alarm with the value it has now.
 function changeText(e: JournalEntry): string {
-  const now = e.new === undefined ? "" : rounded(e.new);
-  if (e.old) return `${rounded(e.old)} → ${now}`;
+  const i = client.store.find(client.alarms.get(e.source ?? "")?.tag ?? e.source ?? "");
+  const now = e.new === undefined ? "" : shown(i, e.new);
+  if (e.old) return `${shown(i, e.old)} → ${now}`;
   const state = e.state ? word(settings.t, "alarmState", e.state) : "";
   return [state, now].filter((s) => s !== "").join(" · ");
+}
+
+// shown is a value as the journal has it: a state by its name, a number with the digits people read.
+function shown(i: number, text: string): string {
+  const def = client.store.defs[i];
+  if (text === "true" || text === "false") return def ? numberText(i, Number(text === "true")) : settings.t(text === "true" ? "value.on" : "value.off");
+  return def?.states?.length && /^\d+$/.test(text) ? numberText(i, Number(text)) : rounded(text);
 }
 
 customElements.define("scada-journal", Journal);

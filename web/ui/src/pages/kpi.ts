@@ -67,7 +67,7 @@ export class Kpis extends Part {
         ${this.figure(t("kpi.peak"), count(k.per_10min_peak), t("kpi.target", { value: target.peak }), k.per_10min_peak > target.peak)}
         ${this.figure(t("kpi.flood"), `${fixed(k.flood_percent, 1)} %`, t("kpi.floodTarget", { value: target.flood, n: k.flood_count }), k.flood_percent > target.flood)}
         ${this.figure(t("kpi.top"), `${fixed(k.top_percent, 0)} %`, t("kpi.target", { value: `${target.top} %` }), k.alarms >= 100 && k.top_percent > target.top)}
-        ${this.figure(t("kpi.ackMedian"), ack(k.ack_median_s), t("kpi.ackSlow", { value: ack(k.ack_p95_s) }), false)}
+        ${this.figure(t("kpi.ackMedian"), ack(k.ack_median_s), k.ack_p95_s > 0 ? t("kpi.ackSlow", { value: ack(k.ack_p95_s) }) : t("kpi.ackNone"), false)}
         ${this.figure(t("kpi.total"), count(k.alarms), t("kpi.now", { active: k.active_now, unacked: k.unacknowledged, shelved: k.shelved_now, oos: k.out_of_service_now }), false)}
       </div>
       <section class="card" aria-label=${t("kpi.rate")}><header><h2>${t("kpi.rate")}</h2><span class="space"></span><span class="quiet">${t("kpi.floodLine")}</span></header><div class="body">${rate(k)}</div></section>

@@ -10,7 +10,7 @@ import { faceplate } from "../parts/faceplate";
 import { keyFigures } from "../parts/figures";
 import { duty, epochOf, sorted } from "../parts/pair";
 import { link } from "../parts/routes";
-import { local, say } from "../parts/say";
+import { actor, local, say } from "../parts/say";
 
 /** healthyStates are the device states that need no attention on the node that says them. */
 const healthyStates = new Set(["connected", "standby", "probing"]);
@@ -120,7 +120,7 @@ export class Overview extends Part {
     return html`<section class="card events">
       <header><h2>${t("overview.events")}</h2><span class="space"></span><a href=${link("journal")}>${t("page.journal")}</a></header>
       <div class="scroll" tabindex="0" role="region" aria-label=${t("overview.events")}><table class="grid"><tbody>
-        ${entries.map((e) => html`<tr><td class="code">${brief(instant(e.time), client.serverNow())}</td><td>${word(t, "kind", e.kind)}</td><td>${word(t, "event", e.event)}</td><td>${e.source}</td><td class="message">${say(e.message)}</td><td>${e.user}</td></tr>`)}
+        ${entries.map((e) => html`<tr><td class="code">${brief(instant(e.time), client.serverNow())}</td><td>${word(t, "kind", e.kind)}</td><td>${word(t, "event", e.event)}</td><td>${e.source}</td><td class="message">${say(e.message)}</td><td>${actor(e)}</td></tr>`)}
       </tbody></table></div>
     </section>`;
   }

@@ -1,7 +1,7 @@
 // Settings and users: who is signed in and what that allows, this screen's language and colours, and for administrators the users.
 
 import { html, nothing, type TemplateResult } from "lit";
-import { age, clock, instant, stamp } from "../core/format";
+import { age, clock, instant, stamp, zone } from "../core/format";
 import { word } from "../core/i18n";
 import { languageChoice } from "../parts/choices";
 import { client, every, Part, settings, type Theme } from "../parts/context";
@@ -65,8 +65,8 @@ export class SettingsPage extends Part {
   private clockText(): TemplateResult {
     const t = settings.t;
     const off = Date.now() - client.serverNow();
-    if (Math.abs(off) < clockDoubtMs) return html`${clock(Date.now())} <span class="quiet">${t("browser.clockOk")}</span>`;
-    return html`${clock(Date.now())} <span class="q-uncertain">${t(off > 0 ? "browser.clockAhead" : "browser.clockBehind", { by: age(Math.abs(off)) })}</span>`;
+    if (Math.abs(off) < clockDoubtMs) return html`${clock(Date.now())} ${zone(Date.now())} <span class="quiet">${t("browser.clockOk")}</span>`;
+    return html`${clock(Date.now())} ${zone(Date.now())} <span class="q-uncertain">${t(off > 0 ? "browser.clockAhead" : "browser.clockBehind", { by: age(Math.abs(off)) })}</span>`;
   }
 }
 

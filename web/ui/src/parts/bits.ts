@@ -41,6 +41,7 @@ export function numberText(i: number, value: number): string {
   if (state !== undefined) return stateText(state);
   if (def?.type === "bool") return settings.t(value !== 0 ? "value.on" : "value.off");
   if (def !== undefined && /^u?int/.test(def.type)) return fixed(value, 0);
+  if (def?.low === undefined && value !== 0 && Math.abs(value) < 0.1) return String(Number(value.toPrecision(3))); // two digits would show nothing of it
   return fixed(value, decimals(def?.low, def?.high));
 }
 

@@ -3,6 +3,7 @@
 import uPlot from "uplot";
 import type { Pen } from "../core/pen";
 import { clock, day, fixed } from "../core/format";
+import { numberText } from "./bits";
 import { client } from "./context";
 
 /** Colours of the pens in both schemes; dashes tell them apart without colour. */
@@ -23,6 +24,11 @@ function ticks(_u: uPlot, splits: number[], _axis: number, _space: number, step:
   if (digits < 6 && Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6) digits++; // steps of 0.0025
   return splits.map((v) => fixed(v, digits));
 }
+
+/** states are the key of the scale of pens that are on or off or have named states, and the steps between its marks. */
+const states = "states";
+const stateSteps = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+const longestState = 8; // signs there is room for beside the axis
 
 export class Chart {
   /** cursorMs is the instant under the cursor, undefined when it is elsewhere. */
@@ -83,7 +89,23 @@ export class Chart {
   }
 
   private unit(p: Pen): string {
-    return client.store.unit(client.store.find(p.tag)) || "—";
+    return client.store.unit(client.store.find(p.tag)) || (this.discrete(p) ? states : "—");
+  }
+
+  // discrete: between two samples such a value is the first of them, not something on the way to the next.
+  private discrete(p: Pen): boolean {
+    const def = client.store.defs[client.store.find(p.tag)];
+    return def !== undefined && (def.type === "bool" || (def.states?.length ?? 0) > 0);
+  }
+
+  // stateNames writes the marks of the axis of states: by name where its pens have the same ones, else as numbers.
+  private stateNames(splits: number[]): string[] {
+    const own = this.list.filter((p) => this.unit(p) === states).map((p) => client.store.find(p.tag));
+    const i = new Set(own.map((o) => String(client.store.defs[o]?.states))).size === 1 ? own[0]! : -1;
+    return splits.map((v) => {
+      const name = i < 0 || !Number.isInteger(v) || v < 0 ? String(v) : numberText(i, v);
+      return name.length > longestState ? `${name.slice(0, longestState - 1)}…` : name;
+    });
   }
 
   private size(): { width: number; height: number } {
@@ -118,6 +140,7 @@ export class Chart {
         max = Math.max(max, v);
       });
     }
+    if (unit === states) return { min: Math.min(0, min) - 0.2, max: Math.max(1, max) + 0.2 };
     if (min > max) return { min: 0, max: 1 };
     const missing = Math.max(0, this.least(unit, max) - (max - min)) / 2;
     const air = (max - min) * 0.08 + missing;
@@ -146,10 +169,10 @@ export class Chart {
       cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
       select: { show: true, left: 0, top: 0, width: 0, height: 0 },
       scales: { x: { time: true, auto: false }, ...Object.fromEntries(units.map((u) => [u, { auto: false }])) },
-      series: [{}, ...this.list.map((p, i): uPlot.Series => ({ scale: this.unit(p), stroke: palette[i % palette.length]!, width: 1.5, dash: dashes[i % dashes.length]!, spanGaps: false, points: { show: false }, paths: uPlot.paths.linear!() }))],
+      series: [{}, ...this.list.map((p, i): uPlot.Series => ({ scale: this.unit(p), stroke: palette[i % palette.length]!, width: 1.5, dash: dashes[i % dashes.length]!, spanGaps: false, points: { show: false }, paths: this.discrete(p) ? uPlot.paths.stepped!({ align: 1 }) : uPlot.paths.linear!() }))],
       axes: [
         { ...line, space: 80, values: (_u, ticks) => ticks.map((s, i) => (i === 0 || day(s * 1000) !== day(ticks[i - 1]! * 1000) ? `${clock(s * 1000)}\n${day(s * 1000)}` : clock(s * 1000))) },
-        ...units.slice(0, this.box.clientWidth < wideFrom ? 2 : mostAxes).map((u, i): uPlot.Axis => ({ ...line, stroke: this.axisColour(u, palette, line.stroke), scale: u, side: i % 2 === 0 ? 3 : 1, size: 58, label: u, labelSize: 18, labelFont: line.font, values: ticks, grid: { ...line.grid, show: i === 0 } })),
+        ...units.slice(0, this.box.clientWidth < wideFrom ? 2 : mostAxes).map((u, i): uPlot.Axis => ({ ...line, stroke: this.axisColour(u, palette, line.stroke), scale: u, side: i % 2 === 0 ? 3 : 1, size: 58, label: u === states || u === "—" ? "" : u, labelSize: 18, labelFont: line.font, ...(u === states ? { values: (_u, splits) => this.stateNames(splits), incrs: stateSteps } : { values: ticks }), grid: { ...line.grid, show: i === 0 } })),
       ],
       hooks: { setCursor: [(u) => this.moved(u)], setSelect: [(u) => this.selected(u)], draw: [(u) => this.strips(u, palette, css("--p1"))] },
     };

@@ -2,7 +2,7 @@
 
 import { html, nothing, type TemplateResult } from "lit";
 import { age, count, fixed, instant, latency, stamp } from "../core/format";
-import { word } from "../core/i18n";
+import { isKey, word } from "../core/i18n";
 import type { Device } from "../core/types";
 import { doubt } from "./bits";
 import { client, every, settings } from "./context";
@@ -32,7 +32,7 @@ class DeviceSheet extends Sheet {
     return html`<dl class="facts" id="device-facts">
         <dt>${t("device.state")}</dt><dd class=${d.state === "disconnected" || d.state === "connecting" ? "q-bad" : ""}>${word(t, "deviceState", d.state)} <span class="quiet">${Number.isFinite(since) ? `${stamp(since)} (${age(client.serverNow() - since)})` : ""}</span></dd>
         <dt>${t("tag.area")}</dt><dd>${d.area}</dd>
-        <dt>${t("device.driver")}</dt><dd>${d.driver} <span class="code quiet">${d.endpoint}</span></dd>
+        <dt>${t("device.driver")}</dt><dd>${word(t, "driver", d.driver)} <span class="code quiet">${isKey(`driver.${d.driver}`) ? nothing : d.endpoint}</span></dd>
         <dt>${t("device.tags")}</dt><dd>${tags.all}${tags.doubtful > 0 ? html` <span class="q-uncertain">${t("device.doubtful", { n: tags.doubtful })}</span>` : nothing}</dd>
         <dt>${t("device.latency")}</dt><dd>${d.latency_ms > 0 ? latency(d.latency_ms) : "—"}</dd>
         <dt>${t("device.requests")}</dt><dd>${count(d.requests)}</dd>

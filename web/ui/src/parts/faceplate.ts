@@ -39,7 +39,7 @@ class Faceplate extends Sheet {
       <div class="big" aria-live="off">${value(i, false)}</div>
       ${gauge(i)}
       <dl class="facts">
-        <dt>${t("tag.quality")}</dt><dd class="q-${client.stale ? "uncertain" : client.store.grade(i)}">${client.stale ? t("quality.unknown") : word(t, "quality", q)} <span class="code quiet">${q}</span></dd>
+        <dt>${t("tag.quality")}</dt><dd class="q-${client.stale ? "uncertain" : client.store.grade(i)}">${client.stale ? t("quality.unknown") : word(t, "quality", q)} <span class="code quiet">${word(t, "quality", q) === q ? nothing : q}</span></dd>
         <dt>${t("tag.time")}</dt><dd>${stamp(client.store.times[i] ?? NaN)} <span class="quiet">(${age(ageMs(i))})</span></dd>
         ${def ? this.facts(def) : nothing}
       </dl>
@@ -70,7 +70,7 @@ class Faceplate extends Sheet {
         </form>`;
       case "confirm":
         return html`<div class="write confirm" role="group" aria-label=${t("write.confirmTitle")}>
-          <strong>${t("write.confirmText", { tag: def.name, old: `${valueText(i)} ${def.unit ?? ""}`.trim(), new: `${wanted(i, this.step.value)} ${def.unit ?? ""}`.trim() })}</strong>
+          <strong>${t("write.confirmText", { tag: def.name, old: `${valueText(i)} ${def.unit ?? ""}`.trim(), new: `${exactly(i, this.step.value)} ${def.unit ?? ""}`.trim() })}</strong>
           <div class="row">
             <ix-button id="write-confirm" ?disabled=${client.stale} @click=${this.send}>${t("write.confirm")}</ix-button>
             <ix-button variant="secondary" @click=${this.edit}>${t("action.cancel")}</ix-button>
@@ -148,6 +148,12 @@ function parse(def: Tag, text: string): number | boolean | string | undefined {
 
 function wanted(i: number, v: number | boolean | string): string {
   return typeof v === "string" ? v : numberText(i, Number(v));
+}
+
+// exactly is what will be written: a number with more digits than the tag shows is not shortened.
+function exactly(i: number, v: number | boolean | string): string {
+  const text = wanted(i, v);
+  return typeof v === "number" && Number.isFinite(Number(text)) && Number(text) !== v ? String(v) : text;
 }
 
 function verdict(o: WriteOutcome): string {

@@ -2,7 +2,7 @@
 
 import { html, nothing, type TemplateResult } from "lit";
 import { isUnacked } from "../core/alarms";
-import { age, clock, instant } from "../core/format";
+import { age, clock, instant, zone } from "../core/format";
 import { word } from "../core/i18n";
 import type { Alarm } from "../core/types";
 import { alarmText, priority } from "./bits";
@@ -64,7 +64,7 @@ export class App extends Part {
       <span class="name">${logo()}<span>${client.info?.project ?? t("app.name")}</span></span>
       ${this.rolePill()} ${this.linkPill()}
       <span class="space"></span>
-      <time class="clock ${client.stale ? "doubt" : ""}" title=${t("frame.serverClock")}>${clock(client.serverNow())}</time>
+      <time class="clock ${client.stale ? "doubt" : ""}" title=${`${t("frame.serverClock")} (${zone(client.serverNow())})`}>${clock(client.serverNow())}</time>
       ${languageChoice()} ${themeButton()}
       <a class="pill user" href=${link("settings")} title=${t("page.settings")}><ix-icon name=${iconUser} size="16" aria-hidden="true"></ix-icon><span>${session?.user}</span><span class="quiet wide">${word(t, "userRole", session?.role ?? "")}</span></a>
       <button id="sign-out" type="button" class="plain" aria-label=${t("frame.signOut")} title=${t("frame.signOut")} @click=${() => void signOut()}>

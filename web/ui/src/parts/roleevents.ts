@@ -6,7 +6,7 @@ import { word } from "../core/i18n";
 import type { JournalEntry } from "../core/types";
 import { client, Part, settings } from "./context";
 import { link } from "./routes";
-import { say } from "./say";
+import { actor, say } from "./say";
 
 const rows = 40;
 
@@ -44,7 +44,7 @@ export class RoleEvents extends Part {
 
   private row(e: JournalEntry): TemplateResult {
     const marked = e.event === "merge" || e.event === "two-active";
-    return html`<tr data-event=${e.event}><td class="code">${brief(instant(e.time), client.serverNow())}</td><td>${e.node}</td><td class=${marked ? "q-uncertain" : ""}>${word(settings.t, "event", e.event)}</td><td>${e.area}</td><td class="message">${say(e.message)}</td><td>${e.user}</td></tr>`;
+    return html`<tr data-event=${e.event}><td class="code">${brief(instant(e.time), client.serverNow())}</td><td>${e.node}</td><td class=${marked ? "q-uncertain" : ""}>${word(settings.t, "event", e.event)}</td><td>${e.area}</td><td class="message">${say(e.message)}</td><td>${actor(e)}</td></tr>`;
   }
 
   private async load(): Promise<void> {

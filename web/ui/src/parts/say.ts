@@ -3,6 +3,7 @@
 import { Failure } from "../core/http";
 import { word } from "../core/i18n";
 import { said } from "../core/sentences";
+import type { JournalEntry } from "../core/types";
 import { client, settings } from "./context";
 
 /** local is a text of the plant file, such as a description, in the reader's language. */
@@ -25,4 +26,9 @@ export function failureText(e: unknown): string {
   const meaning = word(t, "code", code);
   if (e.status === 0) return meaning;
   return e.detail === "" || meaning === code ? say(e.detail) || meaning : t("code.text", { meaning, detail: say(e.detail) });
+}
+
+/** actor is who did what an entry of the journal tells. */
+export function actor(e: JournalEntry): string {
+  return word(settings.t, "actor", e.user ?? "");
 }
