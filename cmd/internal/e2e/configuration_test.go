@@ -16,10 +16,13 @@ import (
 	"scada/web/api"
 )
 
+// untouchedRequests is how many requests of another device are waited for after a change: some seconds of its scans.
+const untouchedRequests = 20
+
 // TestConfigurationOfRunningProcesses: one changed device polls anew and no other notices; a changed file deploys itself;
 // and when the active is killed in the middle of a deployment, at several moments, both nodes run one revision afterwards.
 func TestConfigurationOfRunningProcesses(t *testing.T) {
-	r := newRig(t, nil)
+	r := newRig(t, replace(t, "failback: auto", "failback: manual")) // the nodes take turns: nobody waits for a hand-back
 	r.start()
 	path := filepath.Join(r.dir, "plant.yaml")
 	text, err := os.ReadFile(path)
@@ -44,8 +47,14 @@ func TestConfigurationOfRunningProcesses(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	first := r.oneDigest()
-	time.Sleep(3 * time.Second)
-	if after := r.device("plc2"); after.Reconnects != before.Reconnects || after.Requests <= before.Requests {
+	var after api.Device
+	r.eventually(20*time.Second, "the untouched device is polled on", func() error {
+		if after = r.device("plc2"); after.Requests < before.Requests+untouchedRequests {
+			return fmt.Errorf("%d requests, before %d", after.Requests, before.Requests)
+		}
+		return nil
+	})
+	if after.Reconnects != before.Reconnects {
 		t.Errorf("the untouched device: %+v before, %+v after", before, after)
 	}
 	if err := os.WriteFile(path, []byte(variant(2)), 0o600); err != nil {
@@ -57,20 +66,22 @@ func TestConfigurationOfRunningProcesses(t *testing.T) {
 		}
 		return nil
 	})
-	for i, delay := range []time.Duration{10, 60, 150} {
-		r.waitReady()
+	active, standby := "a", "b"
+	for i, delay := range []time.Duration{30, 60, 100, 150, 220} {
+		r.waitStandby(standby, active)
 		done := make(chan string, 1)
 		go func() {
 			out, err := deploy(10 + i)
 			done <- fmt.Sprintf("%v %s", err, out)
 		}()
 		time.Sleep(delay * time.Millisecond)
-		r.signal("a", syscall.SIGKILL)
-		r.waitActive("b", 20*time.Second)
+		r.signal(active, syscall.SIGKILL)
+		r.waitActive(standby, 20*time.Second)
 		t.Logf("killed after %d ms: the engineer was told %.120s", delay, <-done)
-		r.startNode("a")
-		r.waitReady()
+		r.startNode(active)
+		r.waitStandby(active, standby)
 		r.oneDigest()
+		active, standby = standby, active
 	}
 }
 
