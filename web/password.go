@@ -3,14 +3,10 @@ package web
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
-
-	"golang.org/x/crypto/argon2"
 
 	"scada/web/api"
 )
@@ -23,47 +19,6 @@ func HashPassword(password string) (string, error) { return api.HashPassword(pas
 func HashToken(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])
-}
-
-// Bounds of the cost a hash in the configuration may ask for.
-const (
-	maxArgonKiB    = 256 << 10
-	maxArgonPasses = 16
-	maxArgonKey    = 64 // bytes
-)
-
-// passwordHash is an argon2id hash taken apart.
-type passwordHash struct {
-	memoryKiB, passes uint32
-	threads           uint8
-	salt, key         []byte
-}
-
-func parsePasswordHash(s string) (passwordHash, error) {
-	var h passwordHash
-	parts := strings.Split(s, "$")
-	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
-		return h, fmt.Errorf("not an argon2id hash ($argon2id$v=%d$m=…,t=…,p=…$salt$key)", argon2.Version)
-	}
-	if n, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &h.memoryKiB, &h.passes, &h.threads); n != 3 || err != nil {
-		return h, fmt.Errorf("argon2id cost %q is not m=…,t=…,p=…", parts[3])
-	}
-	if h.memoryKiB < 8 || h.memoryKiB > maxArgonKiB || h.passes < 1 || h.passes > maxArgonPasses || h.threads < 1 {
-		return h, fmt.Errorf("argon2id cost %q is out of bounds (m 8 to %d KiB, t 1 to %d)", parts[3], maxArgonKiB, maxArgonPasses)
-	}
-	var err error
-	if h.salt, err = base64.RawStdEncoding.DecodeString(parts[4]); err != nil || len(h.salt) < 8 {
-		return h, fmt.Errorf("argon2id salt is not base64 of 8 bytes or more")
-	}
-	if h.key, err = base64.RawStdEncoding.DecodeString(parts[5]); err != nil || len(h.key) < 16 || len(h.key) > maxArgonKey {
-		return h, fmt.Errorf("argon2id key is not base64 of 16 to %d bytes", maxArgonKey)
-	}
-	return h, nil
-}
-
-func (h passwordHash) matches(password string) bool {
-	key := argon2.IDKey([]byte(password), h.salt, h.passes, h.memoryKiB, h.threads, uint32(len(h.key)))
-	return subtle.ConstantTimeCompare(key, h.key) == 1
 }
 
 // gate lets one password check run at a time: each takes 19 MiB and some 30 ms, and who knocks often must not take the
@@ -89,13 +44,13 @@ func (g gate) do(ctx context.Context, f func()) bool {
 // users are the people of the configuration, their hashes parsed.
 type users struct {
 	byName map[string]account
-	decoy  passwordHash // checked for an unknown name, so that the time does not tell which names exist
+	decoy  api.PasswordHash // checked for an unknown name, so that the time does not tell which names exist
 }
 
 type account struct {
 	role  Role
 	areas map[string]Role
-	hash  passwordHash
+	hash  api.PasswordHash
 
 	locked, mustChange bool
 
@@ -107,7 +62,7 @@ type account struct {
 func newUsers(list []User) (users, error) {
 	u := users{byName: map[string]account{}}
 	for _, user := range list {
-		h, err := parsePasswordHash(user.Hash)
+		h, err := api.ParsePasswordHash(user.Hash)
 		if err != nil {
 			return u, fmt.Errorf("user %q: %w", user.Name, err)
 		}
@@ -133,12 +88,12 @@ func newUsers(list []User) (users, error) {
 func (u users) check(name, password string) (account, bool) {
 	a, known := u.byName[name]
 	if !known {
-		if u.decoy.key != nil {
-			u.decoy.matches(password)
+		if u.decoy.Key != nil {
+			u.decoy.Matches(password)
 		}
 		return account{}, false
 	}
-	return a, a.hash.matches(password)
+	return a, a.hash.Matches(password)
 }
 
 // tokens are the bearer tokens of the configuration, by hash.

@@ -61,7 +61,7 @@ func (s *Server) bind(user string) string {
 	if strings.HasPrefix(user, federated) && s.federation != nil {
 		mac.Write(s.federation.digest)
 	} else {
-		mac.Write(s.accounts.Load().users.byName[user].hash.key)
+		mac.Write(s.accounts.Load().users.byName[user].hash.Key)
 	}
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:12])
 }

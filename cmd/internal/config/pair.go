@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"maps"
 	"net"
 	"net/netip"
@@ -12,6 +14,7 @@ import (
 
 	"scada/redundancy/pki"
 	"scada/redundancy/role"
+	"scada/web/api"
 )
 
 // Bounds and defaults of the redundancy section. The heartbeat bounds are what a software pair can promise: below
@@ -220,8 +223,8 @@ func (b *builder) people() {
 		path := index("users", i)
 		b.person(path, u.Name, u.Role, seen)
 		b.areaRoles(path, u.Areas)
-		if len(u.PasswordHash) < 20 || u.PasswordHash[0] != '$' {
-			b.failf(path+".password_hash", "an argon2id hash is required (make one with: scadactl user hash)")
+		if _, err := api.ParsePasswordHash(u.PasswordHash); err != nil {
+			b.failf(path+".password_hash", "an argon2id hash is required (make one with: scadactl user hash): %v", err)
 		}
 		b.config.Users = append(b.config.Users, User(u))
 	}
@@ -229,7 +232,7 @@ func (b *builder) people() {
 		path := index("tokens", i)
 		b.person(path, t.Name, t.Role, seen)
 		b.areaRoles(path, t.Areas)
-		if len(t.Hash) != 64 {
+		if sum, err := hex.DecodeString(t.Hash); err != nil || len(sum) != sha256.Size {
 			b.failf(path+".hash", "the SHA-256 of the token in hexadecimal is required")
 		}
 		b.config.Tokens = append(b.config.Tokens, Token(t))

@@ -40,8 +40,9 @@ func TestUsersOfThePlantFileAreHot(t *testing.T) {
 		}
 		w.sessions(map[string]int{stays: 200, ends: 200, "the token": 401})
 		broken := strings.Replace(plant, olga, "$argon2id$v=19$m=1,t=1,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAA", 1)
-		if _, err := w.deployAs(web.Actor{User: "adam", Role: web.Admin}, "a", broken); err == nil || !strings.Contains(err.Error(), "out of bounds") {
-			w.t.Errorf("a hash nobody can log in with: %v", err)
+		if ans, err := w.deployAs(web.Actor{User: "adam", Role: web.Admin}, "a", broken); err != nil || len(ans.Errors) != 1 || ans.Errors[0].Line < 1 ||
+			!strings.Contains(ans.Errors[0].Message, "out of bounds") {
+			w.t.Errorf("a hash nobody can log in with: %+v %v", ans, err)
 		}
 		ans, err := w.deployAs(web.Actor{User: "adam", Role: web.Admin}, "b", plant)
 		if err != nil || ans.Result != "deployed" || len(ans.Reconnects) != 0 {
