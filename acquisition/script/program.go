@@ -1,6 +1,7 @@
 package script
 
 import (
+	"bytes"
 	"fmt"
 
 	"go.starlark.net/lib/json"
@@ -33,6 +34,10 @@ type Program struct {
 func Compile(name string, source []byte) (*Program, error) {
 	if len(source) > MaxSourceBytes {
 		return nil, &Error{File: name, Message: fmt.Sprintf("%d bytes, the limit is %d", len(source), MaxSourceBytes)}
+	}
+	if at := bytes.IndexByte(source, 0); at >= 0 { // the parser takes it for the end: what a crash of an editor left would run cut short
+		before := source[:at]
+		return nil, &Error{File: name, Line: 1 + bytes.Count(before, []byte("\n")), Column: at - bytes.LastIndexByte(before, '\n'), Message: "a zero byte: the file is not text"}
 	}
 	file, err := dialect.Parse(name, source, 0)
 	if err == nil {

@@ -178,6 +178,8 @@ func TestASourceIsRefused(t *testing.T) {
 		"load('x.star', 'y')\ndef on_timer(tags, state): pass": "load is not available",
 		"def on_timer(tags, state):\n  pass\n pass":            "app.star:3",
 		strings.Repeat("#", MaxSourceBytes+1):                  "the limit is 49152",
+		"def on_timer(tags, state):\n  pass\n \x00 state":      "app.star:3:2: a zero byte",
+		strings.Repeat("(", MaxSourceBytes):                    "excessive nesting",
 	} {
 		if _, err := Compile("app.star", []byte(source)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40q: error %v, want %q", source, err, want)
