@@ -146,6 +146,8 @@ func (a *app) configConflict() *cobra.Command {
 				for _, change := range x.Theirs {
 					t.add("the pair", change.Section, change.Name, change.Kind, change.Detail)
 				}
+			} else {
+				t.foot = append(t.foot, "no conflict: node "+list.Node+" has no revision of its own")
 			}
 			return a.print(t)
 		})}

@@ -145,7 +145,7 @@ func readiness(p api.Pair) []string {
 	for _, n := range p.Nodes {
 		ready = ready && n.Ready
 		for _, reason := range n.NotReady {
-			why = append(why, fmt.Sprintf("  %s: %s", n.Node, reason))
+			why = append(why, fmt.Sprintf("  %s: %s", n.Node, strings.TrimPrefix(reason, n.Node+": ")))
 		}
 		if len(n.Faults) > 0 {
 			why = append(why, fmt.Sprintf("  %s: score %d: %s", n.Node, n.Score, strings.Join(n.Faults, "; ")))

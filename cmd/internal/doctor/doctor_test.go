@@ -2,7 +2,12 @@ package doctor
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"errors"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -100,19 +105,49 @@ func TestPortAndCertificateFile(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	file := filepath.Join(t.TempDir(), "c.pem")
-	if c := CertificateFile("web", file, time.Now()); c.State != fail {
+	if c := CertificateFile("web", file, "", time.Now()); c.State != fail {
 		t.Errorf("%+v", c)
 	}
 	if err := os.WriteFile(file, make([]byte, maxPEM+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if c := CertificateFile("web", file, time.Now()); c.State != fail || !strings.Contains(c.Advice, "more than") {
+	if c := CertificateFile("web", file, "", time.Now()); c.State != fail || !strings.Contains(c.Advice, "more than") {
 		t.Errorf("%+v", c)
 	}
 	if err := os.WriteFile(file, []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if c := CertificateFile("web", file, time.Now()); c.State != fail {
+	if c := CertificateFile("web", file, "", time.Now()); c.State != fail {
 		t.Errorf("%+v", c)
+	}
+}
+
+// TestCertificateOfAnotherAddress: browsers and scadactl refuse a certificate that is not for the address they call.
+func TestCertificateOfAnotherAddress(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	leaf := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: now, NotAfter: now.Add(400 * 24 * time.Hour),
+		IPAddresses: []net.IP{net.IPv4(10, 0, 0, 1)}, DNSNames: []string{"node-a"}}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, leaf, key.Public(), key)
+	file := filepath.Join(t.TempDir(), "c.der")
+	if err == nil {
+		err = os.WriteFile(file, der, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, want := range map[string]string{
+		"": ok, ":8080": ok, "0.0.0.0:8080": ok, "[::]:8080": ok, "10.0.0.1:8080": ok, "node-a:8080": ok, "10.0.0.2:8080": warn, "node-b:8080": warn,
+	} {
+		c := CertificateFile("web", file, address, now)
+		if c.State != want || (want == warn) != strings.Contains(c.Text+c.Advice, "--host ") {
+			t.Errorf("%q: %+v, want %s", address, c, want)
+		}
+	}
+	if c := CertificateFile("web", file, "10.0.0.2:8080", now.Add(401*24*time.Hour)); c.State != fail {
+		t.Errorf("expired and of another address: %+v", c)
 	}
 }

@@ -71,13 +71,24 @@ func writeBlocks(dir string) (worst time.Duration, err error) {
 	return worst, nil
 }
 
-// CertificateFile judges the certificate in a PEM or DER file.
-func CertificateFile(what, file string, now time.Time) api.Check {
+// CertificateFile judges the certificate in a PEM or DER file. address is where others reach the node, "" when the certificate
+// need not be for it.
+func CertificateFile(what, file, address string, now time.Time) api.Check {
 	c, err := readCertificate(file)
 	if err != nil {
 		return NoCertificate(what, fmt.Sprintf("%s: %s", filepath.Base(file), err))
 	}
-	return Certificate(what, c.NotAfter, now)
+	out := Certificate(what, c.NotAfter, now)
+	host, _, _ := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() || c.VerifyHostname(host) == nil {
+		return out
+	}
+	if out.State == api.CheckOK {
+		out.State = api.CheckWarn
+	}
+	out.Text += ", it is not for " + host
+	out.Advice = "issue one with --host " + host + " and every other address of the node: docs/security.md"
+	return out
 }
 
 func readCertificate(file string) (*x509.Certificate, error) {

@@ -31,10 +31,10 @@ func (s *Server) Checks(ctx context.Context) api.Checks {
 	list = append(list, doctor.Port(ctx, s.dial, "http", s.WebAddr().String()))
 	if node.OPCUA != "" {
 		list = append(list, doctor.Port(ctx, s.dial, "opcua", node.OPCUA),
-			doctor.CertificateFile("opcua", filepath.Join(node.Data, filepath.FromSlash(uaCertificate)), time.Now()))
+			doctor.CertificateFile("opcua", filepath.Join(node.Data, filepath.FromSlash(uaCertificate)), "", time.Now()))
 	}
 	if dir := s.cfg.WebDir(s.nodeName); dir != "" {
-		list = append(list, doctor.CertificateFile("web", filepath.Join(dir, web.CertificateFile), time.Now()))
+		list = append(list, doctor.CertificateFile("web", filepath.Join(dir, web.CertificateFile), node.HTTP, time.Now()))
 	}
 	list = append(list, s.linkCertificates(time.Now())...)
 	list = append(list, s.healthCheck())
