@@ -44,7 +44,7 @@ var facts = map[string]map[string]tag.Type{
 	},
 	"path":   {"up": tag.TypeBool, "rtt_ms": tag.TypeFloat64},
 	"device": {"answers": tag.TypeBool, "latency_ms": tag.TypeFloat64, "timeouts": tag.TypeFloat64},
-	"app":    {"healthy": tag.TypeBool},
+	"app":    {"healthy": tag.TypeBool, "deployed": tag.TypeBool},
 }
 
 // ParseAddress reads an address and returns the type of the fact.

@@ -16,7 +16,7 @@ import (
 func TestParseAddress(t *testing.T) {
 	for text, want := range map[string]tag.Type{
 		"pair:ready": tag.TypeBool, "pair:reasons": tag.TypeString, "path:lan:up": tag.TypeBool, "node:b:score": tag.TypeFloat64,
-		"device:plc-1:answers": tag.TypeBool, "app:totals:healthy": tag.TypeBool,
+		"device:plc-1:answers": tag.TypeBool, "app:totals:healthy": tag.TypeBool, "app:totals:deployed": tag.TypeBool,
 	} {
 		a, typ, err := system.ParseAddress(text)
 		if err != nil || typ != want || a.String() != text {

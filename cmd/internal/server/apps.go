@@ -60,13 +60,14 @@ type apps struct {
 	moved   bool                   // a state is not
 	stored  map[string]storedState // what was on disk when the node started
 	broken  map[string]string      // standby: what this node cannot run although the active does
+	refused map[string]bool        // the last source somebody gave it here does not run
 }
 
 // newApps makes what holds an area's applications. There are none yet.
 func (s *Server) newApps(a *area) *apps {
 	h := &apps{
 		s: s, area: a, dir: filepath.Join(s.cfg.Nodes[s.nodeName].Data, "apps"), files: map[string]string{}, feeds: map[string]*feed{},
-		records: map[string]*appRecord{}, changed: map[string]bool{}, broken: map[string]string{},
+		records: map[string]*appRecord{}, changed: map[string]bool{}, broken: map[string]string{}, refused: map[string]bool{},
 	}
 	h.engine = app.New(app.Options{
 		Read: func(name string) tag.Sample { return s.now().last(name) }, Commit: h.commit, Write: h.write, Event: h.event,
@@ -218,6 +219,7 @@ func (h *apps) deploy(ctx context.Context, name string, g app.Generation, seen s
 		e.Result, e.Message = "refused", joinText(g.Comment, err.Error())
 	}
 	h.area.record(e)
+	h.tell(name, err)
 	if err != nil {
 		h.note(name, func(r *appRecord) { r.Seen = cmp.Or(seen, r.Seen) })
 		return err
@@ -229,6 +231,19 @@ func (h *apps) deploy(ctx context.Context, name string, g app.Generation, seen s
 	})
 	h.area.take(nil, effects{records: []redundancy.Record{jsonRecord(kindApp, r)}})
 	return nil
+}
+
+// tell keeps whether the last deployment was refused, for tags of the system.
+func (h *apps) tell(name string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.refused[name] = err != nil
+}
+
+func (h *apps) refusedLast(name string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.refused[name]
 }
 
 // trim forgets the oldest generations when there are too many, or too much of them for one record of the stream.

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"scada/acquisition/system"
 	"scada/acquisition/tag"
 	"scada/history/journal"
 	"scada/redundancy/role"
@@ -146,6 +147,17 @@ func TestADeploymentReachesBothNodes(t *testing.T) {
 				w.t.Errorf("%q was deployed", source)
 			}
 		}
+		deployed := func(want bool) {
+			w.t.Helper()
+			if v, there := w.node["a"].facts("main").Fact(system.Address{Object: "app", Name: "count", Fact: "deployed"}); !there || v.Truth() != want {
+				w.t.Errorf("what was deployed runs: %v %v, want %v", v, there, want)
+			}
+		}
+		deployed(true) // nobody calls it a deployment when there is no text to deploy
+		if _, err := standby.App(ctx, engineer, api.AppCommand{Command: api.AppDeploy, Name: "count", Source: "def on_timer(tags, state):\n  nope()"}); err == nil {
+			w.t.Error("it was deployed")
+		}
+		deployed(false)
 		if _, err := standby.App(ctx, engineer, api.AppCommand{Command: api.AppDeploy, Name: "none", Source: tens}); err == nil {
 			w.t.Error("an unknown application was deployed")
 		}
@@ -154,6 +166,7 @@ func TestADeploymentReachesBothNodes(t *testing.T) {
 			w.t.Fatal(err)
 		}
 		w.within(6*time.Second, "the changed file runs", w.atLeast("b", 200))
+		deployed(true)
 		if v, err = standby.App(ctx, engineer, api.AppCommand{Command: api.AppShow, Name: "count"}); err != nil || v.Generations[0].By != "file" || v.Source != hundreds || len(v.Log) == 0 {
 			w.t.Fatalf("%+v, %v", v, err)
 		}

@@ -57,6 +57,7 @@ func (h *apps) changedFile(ctx context.Context, name string) {
 	var err error
 	if g.Source, err = readSource(h.file(name)); err != nil {
 		h.s.log.Error("The file of an application cannot be used", "app", name, "error", err)
+		h.tell(name, err)
 		return
 	}
 	r := h.record(name)

@@ -34,7 +34,7 @@ func (f *facts) Fact(a system.Address) (tag.Value, bool) {
 	case "device":
 		return f.ofDevice(a.Name, a.Fact)
 	}
-	return f.ofApp(a.Name)
+	return f.ofApp(a.Name, a.Fact)
 }
 
 func (f *facts) ofPair(fact string) tag.Value {
@@ -107,12 +107,18 @@ func (f *facts) ofDevice(name, fact string) (tag.Value, bool) {
 	return tag.Value{}, false
 }
 
-// ofApp tells whether an application is at work: not switched off for its mistakes.
-func (f *facts) ofApp(name string) (tag.Value, bool) {
+// ofApp tells whether an application is at work, not switched off for its mistakes, and whether it is what somebody deployed
+// last.
+func (f *facts) ofApp(name, fact string) (tag.Value, bool) {
 	for _, area := range f.s.areaNames {
-		if h := f.s.areas[area].apps; h != nil && slices.Contains(h.engine.Names(), name) {
-			return tag.Bool(h.show(name).Disabled == ""), true
+		h := f.s.areas[area].apps
+		if h == nil || !slices.Contains(h.engine.Names(), name) {
+			continue
 		}
+		if fact == "deployed" {
+			return tag.Bool(!h.refusedLast(name)), true
+		}
+		return tag.Bool(h.show(name).Disabled == ""), true
 	}
 	return tag.Value{}, false
 }
