@@ -368,7 +368,7 @@ func TestACommandWithoutAnswerIsNotUnreachable(t *testing.T) {
 	p.hang = true
 	up, _ := serve(t, p)
 	var out, errs bytes.Buffer
-	code := run(t.Context(), []string{"role", "take", "--timeout", "100ms"}, world{out: &out, err: &errs, getenv: env("SCADACTL_SERVER", up+","+up, "SCADACTL_TOKEN", "adm")})
+	code := run(t.Context(), []string{"role", "take", "--timeout", "1s"}, world{out: &out, err: &errs, getenv: env("SCADACTL_SERVER", up+","+up, "SCADACTL_TOKEN", "adm")})
 	if code != exitFailed || !strings.Contains(errs.String(), "may have been carried out") {
 		t.Errorf("%d %s", code, errs.String())
 	}

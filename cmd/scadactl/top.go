@@ -54,9 +54,11 @@ func (a *app) topCommand() *cobra.Command {
 func (a *app) topOnce(ctx context.Context, c *api.Client) error {
 	servers := c.Servers()
 	first := look(ctx, c, servers, picture{})
-	if first.dead() {
-		_, err := c.Role(ctx)
-		return err
+	if first.dead() { // or only too slow for one picture
+		if _, err := c.Role(ctx); err != nil {
+			return err
+		}
+		first = look(ctx, c, servers, picture{})
 	}
 	select {
 	case <-ctx.Done():
