@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -59,6 +60,7 @@ type world struct {
 	stop map[string]func() error
 
 	resource func(node string, c config.Resource) (resource.Resource, error)
+	version  string    // of nodes started from now on; "test" by default
 	notice   io.Writer // of nodes started from now on
 	logTo    io.Writer // the whole log of nodes started from now on
 }
@@ -114,7 +116,7 @@ func (w *world) start(name string) {
 	if w.logTo != nil {
 		log = slog.New(slog.NewTextHandler(w.logTo, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	opts := Options{Config: w.cfg, Node: name, Version: "test", Log: log, Dial: host.Dial, Listen: host.Listen, Notice: w.notice}
+	opts := Options{Config: w.cfg, Node: name, Version: cmp.Or(w.version, "test"), Log: log, Dial: host.Dial, Listen: host.Listen, Notice: w.notice}
 	if w.resource != nil {
 		opts.Resource = func(c config.Resource) (resource.Resource, error) { return w.resource(name, c) }
 	}

@@ -60,18 +60,33 @@ func TestNoHandBackBeforeTheHistory(t *testing.T) {
 	})
 }
 
+// position is how far in the stream of its area a node is.
+func (w *world) position(node string) (epoch, seq uint64) {
+	a := w.node[node].areas["main"]
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.epoch, a.seq
+}
+
 // TestWhatAnotherVersionSendsIsRefusedWithBoth: a standby that is too old for its active says so, in every place where
 // somebody looks, with both versions and what to do; with equal versions nothing of the kind is said.
 func TestWhatAnotherVersionSendsIsRefusedWithBoth(t *testing.T) {
 	bubble(t, func(w *world) {
 		w.ready()
-		b := w.node["b"]
 		newer := []redundancy.Record{{Kind: 250, Payload: []byte("of a later release")}}
-		epoch, seq := b.areas["main"].epoch, b.areas["main"].seq
-		if err := (host{b}).Apply("main", epoch, seq+1, newer); err == nil || strings.Contains(err.Error(), "upgrade") {
+		apply := func() error {
+			epoch, seq := w.position("b")
+			return host{w.node["b"]}.Apply("main", epoch, seq+1, newer)
+		}
+		if err := apply(); err == nil || strings.Contains(err.Error(), "upgrade") {
 			w.t.Errorf("with equal versions: %v", err)
 		}
-		b.version = "v0.9"
+		if err := w.stop["b"](); err != nil {
+			w.t.Fatal(err)
+		}
+		w.version = "v0.9"
+		w.start("b")
+		w.ready()
 		tell := func() error {
 			w.t.Helper()
 			why := strings.Join((backend{w.node["b"]}).Role().Nodes[1].NotReady, "; ")
@@ -83,14 +98,17 @@ func TestWhatAnotherVersionSendsIsRefusedWithBoth(t *testing.T) {
 			return nil
 		}
 		for what, refuse := range map[string]func() error{
-			"records":    func() error { return (host{b}).Apply("main", epoch, seq+1, newer) },
-			"a snapshot": func() error { return (host{b}).ApplySnapshot("main", epoch, seq+1, newer) },
+			"records": apply,
+			"a snapshot": func() error {
+				epoch, seq := w.position("b")
+				return host{w.node["b"]}.ApplySnapshot("main", epoch, seq+1, newer)
+			},
 		} {
 			if err := refuse(); err == nil || !strings.Contains(err.Error(), "upgrade the older one") {
 				w.t.Errorf("%s: %v", what, err)
 			}
 			w.within(time.Second, what+" of a newer version are told", tell)
-			b.mirrorProblem("main", "")
+			w.node["b"].mirrorProblem("main", "")
 		}
 	})
 }
