@@ -119,13 +119,14 @@ const inSheet = `window.seen = new Set([document.activeElement]);
 	window.wanted = [...document.querySelectorAll('dialog[open] :is(a[href], button, input, select, ix-button)')].filter(e => !e.disabled && e.getClientRects().length > 0)`
 
 // TestEverySheetIsWorkedByKeyboard opens each sheet with a key, reaches everything in it with Tab, leaves it with Escape, and is back
-// where it was.
+// where it was. Axe looks at each; it looks at the pages and two sheets in other colours elsewhere.
 func TestEverySheetIsWorkedByKeyboard(t *testing.T) {
 	needBrowser(t)
 	s := newSite(t)
 	s.someAlarms()
 	b := uitest.Open(t, 1280, 800)
 	s.signIn(b, "a", "adam")
+	b.Look("en", "dark")
 	for _, sheet := range sheets {
 		name := sheet.page + " " + sheet.opener
 		if !b.Is(fmt.Sprintf("location.hash === '#/%s'", sheet.page)) {
@@ -144,6 +145,9 @@ func TestEverySheetIsWorkedByKeyboard(t *testing.T) {
 		}
 		b.Wait(name+" opens", "document.querySelector('dialog[open]')")
 		b.Script(inSheet)
+		if found := b.Axe("node_modules/axe-core/axe.min.js"); found != "" {
+			t.Errorf("%s: %s", name, found)
+		}
 		for range 40 {
 			if uitest.Eval[string](b, missed) == "" {
 				break

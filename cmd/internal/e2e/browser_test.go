@@ -240,7 +240,9 @@ func seeADeviceFallSilent(t *testing.T, r *rig, b *uitest.Tab) {
 		t.Errorf("the mark came after %s, promised %s", took, pageStaleBound)
 	}
 	b.Wait("a strip of doubt in the trend", fmt.Sprintf("Number(document.querySelector('[data-pen=%q]').dataset.doubts) > 0", fast))
-	time.Sleep(2 * time.Second) // for the eye: the strip in the picture is to be seen
+	if found := b.Axe(axePath); found != "" {
+		t.Errorf("a trend of a silent device: %s", found)
+	}
 	b.Shot("device-silent-trend")
 	b.GoTo("mimic")
 	b.Wait("hatched values", "document.querySelectorAll('.m-reading.doubt').length > 0")
@@ -310,6 +312,12 @@ func switchLanguageAndColours(t *testing.T, r *rig, b *uitest.Tab) {
 	b.Wait("the description in English", found+`?.innerText.includes('Coagulant dose set-point')`)
 }
 
+// filled is what a page has when its data have come.
+var filled = map[string]string{
+	"overview": ".events tr", "mimic": ".m-reading", "tags": "tr[data-tag]", "alarms": "tr[data-alarm]", "kpi": ".kpi .n", "trends": `[data-pen]:not([data-samples="0"])`,
+	"devices": "tr[data-device]", "redundancy": "#role-events tr", "journal": "#journal-table tbody tr", "settings": "tr[data-user]",
+}
+
 // takePictures shows every page in both colour schemes and both languages, and on a tablet, and has axe look at half of them.
 func takePictures(t *testing.T, r *rig, b *uitest.Tab) {
 	looks := []struct {
@@ -321,8 +329,8 @@ func takePictures(t *testing.T, r *rig, b *uitest.Tab) {
 		b.Look(l.lang, l.theme)
 		for _, page := range uitest.Pages {
 			b.GoTo(page)
-			b.Wait("the page has its data", "!document.querySelector('#main .error')")
-			time.Sleep(150 * time.Millisecond) // fonts, plots and lists settle
+			b.Wait(page+" has its data", "!document.querySelector('#main .error') && document.querySelector('"+filled[page]+"')")
+			b.Settle()
 			b.Shot(fmt.Sprintf("%s-%s-%s-%d", page, l.lang, l.theme, l.width))
 			if l.width == 1280 && (l.lang == "en") == (l.theme == "dark") { // the tests of web/ui have the other two
 				if found := b.Axe(axePath); found != "" {
@@ -346,6 +354,9 @@ func refuseWhileDisconnected(t *testing.T, r *rig, b *uitest.Tab) {
 	b.Wait("the button is off", "document.querySelector('#write-confirm').disabled")
 	b.Script("document.querySelector('#write-confirm').click()")
 	b.Shot("disconnected")
+	if found := b.Axe(axePath); found != "" {
+		t.Errorf("a question while disconnected: %s", found)
+	}
 	r.signal("b", syscall.SIGCONT)
 	r.signal("a", syscall.SIGCONT)
 	b.Wait("a server again", "scada.state().connected && !scada.state().stale")

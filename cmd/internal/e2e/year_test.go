@@ -29,6 +29,8 @@ var yearStep = flag.Duration("year", 0, "time between the samples of the year Te
 const (
 	yearPens = 10
 	yearDays = 365
+
+	sealPatience = 10 * time.Minute // a matter of a busy machine: alone it takes seconds
 )
 
 // TestYearInATrend records a year of ten tags and asks a node for it: reduced to the pixels of a trend, in more points than the hourly
@@ -109,7 +111,7 @@ func recordYear(t *testing.T, dir string, from time.Time) int {
 		if len(open) == 0 {
 			break
 		}
-		if time.Since(began) > 3*time.Minute {
+		if time.Since(began) > sealPatience {
 			t.Fatalf("%d days are not sealed", len(open))
 		}
 	}

@@ -152,6 +152,12 @@ func (b *Tab) WaitFor(what, expression string, limit time.Duration) time.Duratio
 	return 0
 }
 
+// Settle waits until fonts are there and two frames have been drawn.
+func (b *Tab) Settle() {
+	b.t.Helper()
+	Eval[bool](b, "document.fonts.ready.then(() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true)))))")
+}
+
 // Click clicks the first visible element of a CSS selector once it is there.
 func (b *Tab) Click(selector string) {
 	b.t.Helper()
