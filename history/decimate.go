@@ -28,6 +28,9 @@ func (s *Store) Decimate(ctx context.Context, name string, from, to int64, bucke
 	var b bucket
 	coarse := width >= coarseWidth
 	err = s.scanLong(ctx, r, from, to, coarse, func(w *window) (bool, error) {
+		if b.texts > maxPageText {
+			return false, fmt.Errorf("more than %d bytes of text in one answer: %w", maxPageText, ErrTooMuch)
+		}
 		sum, ok := w.summary()
 		if ok && sum.Good == sum.Count && sum.First.Time >= from && sum.Last.Time < to && (sum.First.Time-from)/width == (sum.Last.Time-from)/width {
 			b.enter((sum.First.Time-from)/width, &p)
@@ -63,6 +66,7 @@ type bucket struct {
 	values   block.Summary
 	notGood  tag.Sample
 	someSick bool
+	texts    int // bytes of text given out
 }
 
 func (b *bucket) enter(number int64, p *Page) {
@@ -143,10 +147,12 @@ func (b *bucket) leave(p *Page) {
 		}
 	}
 	p.Samples = append(p.Samples, first)
+	b.texts += len(first.Value.Text())
 	for _, x := range append(middle, last) {
 		if x != p.Samples[len(p.Samples)-1] {
 			p.Samples = append(p.Samples, x)
+			b.texts += len(x.Value.Text())
 		}
 	}
-	*b = bucket{}
+	*b = bucket{texts: b.texts}
 }

@@ -10,8 +10,9 @@ import (
 // Reader reads tags one after the other and uses its memory again: for exports, and whoever else goes through many
 // samples without keeping them. One goroutine uses it.
 type Reader struct {
-	s   *Store
-	mem scratch
+	s    *Store
+	mem  scratch
+	page []tag.Sample
 }
 
 // NewReader returns a reader of the archive.
@@ -34,6 +35,20 @@ func (r *Reader) Each(ctx context.Context, name string, from, to int64, visit fu
 		return visit(samples)
 	})
 	return p.Damaged, err
+}
+
+// Page is [Store.Raw] without the gaps of the page, which [Store.OpenGaps] tells for all of them at once. What it returns is
+// valid until the next call of the reader.
+func (r *Reader) Page(ctx context.Context, name string, from, to int64, limit int, at Cursor) (Page, error) {
+	t, err := r.s.series(name)
+	if err != nil {
+		return Page{}, err
+	}
+	p, err := r.s.page(ctx, &r.mem, r.page, t, from, to, limit, at)
+	if p.Samples != nil {
+		r.page = p.Samples
+	}
+	return p, err
 }
 
 // Latest is Each for samples that are hardly older than the present, for little: it looks at what is in memory alone when that

@@ -13,6 +13,19 @@ const openPieces = 3
 // maxTimes is how many samples inside gaps one answer looks at; what lies behind stays marked.
 const maxTimes = 1 << 20
 
+// usualOf is how many samples of a gap say how far they usually lie apart.
+const usualOf = 4096
+
+// OpenGaps returns the gap markers of a tag between from and to as [Store.Raw] tells them: as far as no samples were brought
+// later.
+func (s *Store) OpenGaps(ctx context.Context, name string, from, to int64) ([]Gap, error) {
+	r, err := s.series(name)
+	if err != nil {
+		return nil, err
+	}
+	return s.openGaps(ctx, r, from, to)
+}
+
 // openGaps returns the gaps of a tag between from and to without what has samples after all, because they were brought
 // from the peer. A gap without samples stays as it was marked; of one with samples those pieces stay that are much longer
 // than the distance its samples usually have.
@@ -24,65 +37,106 @@ func (s *Store) openGaps(ctx context.Context, r *series, from, to int64) ([]Gap,
 	var out []Gap
 	left := maxTimes
 	for _, g := range gaps {
-		begin, end := max(g.From, from), min(g.To, to)
-		times, err := s.times(ctx, r, begin, end, left)
-		left -= len(times)
-		if err != nil {
+		f := filling{Gap: g, end: min(g.To, to), at: max(g.From, from), byChange: byChange}
+		if err := s.fill(ctx, r, &f, &left); err != nil {
 			return nil, err
 		}
-		if len(times) == 0 {
-			out = append(out, g)
-			continue
+		if out = append(out, f.finish()...); len(out) > MaxGaps {
+			return out[:MaxGaps], nil
 		}
-		out = append(out, g.pieces(begin, end, times, byChange)...)
 	}
-	return out[:min(len(out), MaxGaps)], nil
+	return out, nil
 }
 
-// times returns when a tag has samples, at most limit times.
-func (s *Store) times(ctx context.Context, r *series, from, to int64, limit int) (out []int64, err error) {
-	if limit <= 0 {
-		return nil, nil
+// fill goes through the samples in a gap, at most left of them.
+func (s *Store) fill(ctx context.Context, r *series, f *filling, left *int) error {
+	from, to := f.at, f.end
+	if *left <= 0 {
+		return nil
 	}
-	err = s.scan(ctx, r, from, to, func(w *window) (bool, error) {
+	return s.scan(ctx, r, from, to, func(w *window) (bool, error) {
 		if n, ok := w.numbers(); ok {
 			i, _ := slices.BinarySearch(n.Times, from)
-			j, _ := slices.BinarySearch(n.Times, to)
-			out = append(out, n.Times[i:max(i, j)]...)
-			return len(out) < limit, nil
+			for ; i < len(n.Times) && n.Times[i] < to && *left > 0; i++ {
+				f.add(n.Times[i])
+				*left--
+			}
+			return *left > 0, nil
 		}
 		samples, _ := w.samples()
 		for _, x := range within(samples, from, to) {
-			out = append(out, x.Time)
+			if *left > 0 {
+				f.add(x.Time)
+				*left--
+			}
 		}
-		return len(out) < limit, nil
+		return *left > 0, nil
 	})
-	return out[:min(len(out), limit)], err
 }
 
-// pieces returns what remains of a gap between begin and end with samples at these times. The samples of a tag that is
+// filling finds what remains of a gap, from the times of the samples in it, in order. The samples of a tag that is
 // recorded by change say nothing of how far they lie apart: there only the ends of the gap can be open.
-func (g Gap) pieces(begin, end int64, times []int64, byChange bool) (out []Gap) {
-	var apart []int64
-	for i := 1; i < len(times); i++ {
-		apart = append(apart, times[i]-times[i-1])
+type filling struct {
+	Gap
+	end      int64
+	byChange bool
+
+	early   []int64 // the first times, until it is known how far they usually lie apart
+	usual   int64
+	settled bool
+	some    bool  // there were samples
+	at      int64 // what is open begins here at the earliest
+	open    []Gap
+}
+
+func (f *filling) add(t int64) {
+	if f.settled {
+		f.pass(t)
+		return
 	}
-	usual := int64(0)
+	if f.early = append(f.early, t); len(f.early) == usualOf {
+		f.settle()
+	}
+}
+
+// settle takes the median of the distances so far as the usual one.
+func (f *filling) settle() {
+	var apart []int64
+	for i := 1; i < len(f.early); i++ {
+		apart = append(apart, f.early[i]-f.early[i-1])
+	}
 	if len(apart) > 0 {
 		slices.Sort(apart)
-		usual = apart[len(apart)/2]
+		f.usual = apart[len(apart)/2]
 	}
-	add := func(from, to int64) {
-		if to-from > openPieces*usual && to > from {
-			out = append(out, Gap{Scope: g.Scope, From: from, To: to, Reason: g.Reason})
-		}
+	f.settled = true
+	for _, t := range f.early {
+		f.pass(t)
 	}
-	add(begin, times[0])
-	if !byChange {
-		for i := 1; i < len(times); i++ {
-			add(times[i-1]+1, times[i])
-		}
+	f.early = nil
+}
+
+// pass notes what is open before t.
+func (f *filling) pass(t int64) {
+	if !f.byChange || !f.some {
+		f.keep(t)
 	}
-	add(times[len(times)-1]+1, end)
-	return out
+	f.some, f.at = true, t+1
+}
+
+func (f *filling) keep(to int64) {
+	if to-f.at > openPieces*f.usual && to > f.at && len(f.open) < MaxGaps {
+		f.open = append(f.open, Gap{Scope: f.Scope, From: f.at, To: to, Reason: f.Reason})
+	}
+}
+
+func (f *filling) finish() []Gap {
+	if !f.settled {
+		f.settle()
+	}
+	if !f.some {
+		return []Gap{f.Gap}
+	}
+	f.keep(f.end)
+	return f.open
 }

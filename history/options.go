@@ -20,6 +20,8 @@ const (
 	MaxPending = 64 << 20
 	// MaxRaw is the largest number of samples one Raw call returns.
 	MaxRaw = 200_000
+	// maxPageText is how many bytes of texts one answer holds.
+	maxPageText = 4 << 20
 	// MaxSpan is how much time one Raw call looks through, from the first day that has samples on.
 	MaxSpan = 366 * 24 * time.Hour
 	// MaxIntervals is the largest number of intervals one Aggregate or Decimate call computes.

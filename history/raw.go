@@ -8,16 +8,27 @@ import (
 )
 
 // Raw returns the samples of a tag with from <= time < to, oldest first, at most limit (0 means MaxRaw). When there
-// are more, call again with Page.Next; a page that ends after MaxSpan may be empty and still not the last.
+// are more, call again with Page.Next; a page that ends after MaxSpan may be empty and still not the last, and one of long
+// texts ends early.
 func (s *Store) Raw(ctx context.Context, name string, from, to int64, limit int, at Cursor) (Page, error) {
 	r, err := s.series(name)
 	if err != nil {
 		return Page{}, err
 	}
+	p, err := s.page(ctx, &scratch{}, nil, r, from, to, limit, at)
+	if err != nil {
+		return Page{}, err
+	}
+	p.Gaps, err = s.openGaps(ctx, r, from, to)
+	return p, err
+}
+
+// page returns a page without its gaps. It uses the memory of dst, which may be nil.
+func (s *Store) page(ctx context.Context, mem *scratch, dst []tag.Sample, r *series, from, to int64, limit int, at Cursor) (Page, error) {
 	if limit <= 0 || limit > MaxRaw {
 		limit = MaxRaw
 	}
-	var p Page
+	p := Page{Samples: dst[:0]}
 	start := from
 	if at.Set {
 		start = max(from, at.Time)
@@ -26,7 +37,8 @@ func (s *Store) Raw(ctx context.Context, name string, from, to int64, limit int,
 	to = min(to, 1<<62) // no sample is later
 	start = max(start, s.firstData(start))
 	stop := min(to, start+max(0, min(int64(MaxSpan), 1<<62-start)))
-	err = s.scan(ctx, r, start, stop, func(w *window) (bool, error) {
+	texts := maxPageText
+	err := s.scanWith(ctx, mem, r, start, stop, func(w *window) (bool, error) {
 		if p.Samples != nil {
 			w.buffer = p.Samples[len(p.Samples):] // a block is decoded where its samples are going
 		}
@@ -43,7 +55,7 @@ func (s *Store) Raw(ctx context.Context, name string, from, to int64, limit int,
 		if p.Samples == nil {
 			p.Samples = make([]tag.Sample, 0, expected(len(samples), w, to, limit))
 		}
-		if room := limit - len(p.Samples); len(samples) > room {
+		if room := min(limit-len(p.Samples), textsFit(samples, &texts)); len(samples) > room {
 			p.Samples = append(p.Samples, samples[:room]...)
 			p.More = true
 			return false, nil
@@ -51,17 +63,25 @@ func (s *Store) Raw(ctx context.Context, name string, from, to int64, limit int,
 		p.add(samples)
 		return true, nil
 	})
-	if err != nil {
-		return Page{}, err
-	}
 	switch {
+	case err != nil:
+		return Page{}, err
 	case p.More:
 		p.Next = after(p.Samples, at)
 	case stop < to:
 		p.More, p.Next = true, Cursor{Time: stop, Set: true}
 	}
-	p.Gaps, err = s.openGaps(ctx, r, from, to)
-	return p, err
+	return p, nil
+}
+
+// textsFit returns how many samples have texts that fit into so many bytes, and takes those away.
+func textsFit(samples []tag.Sample, bytes *int) int {
+	for i := range samples {
+		if *bytes -= len(samples[i].Value.Text()); *bytes < 0 {
+			return i
+		}
+	}
+	return len(samples)
 }
 
 // firstData returns the beginning of the first day from t on that can hold samples.

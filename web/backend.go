@@ -56,8 +56,10 @@ type Backend interface {
 	Journal(ctx context.Context, q api.JournalQuery) (api.Journal, error)
 	// JournalFeed carries every new entry of the journal.
 	JournalFeed() *Feed[api.JournalEntry]
-	// History returns recorded samples.
-	History(ctx context.Context, q api.HistoryQuery) (api.History, error)
+	// History calls give with the recorded samples of one tag after the other, in pieces: what follows with the same tag goes on
+	// with it, and each tag has one piece at least, perhaps an empty one. A piece is valid until give returns. It returns the
+	// cursor of the rest, if there is more.
+	History(ctx context.Context, q api.HistoryQuery, give func(api.Series) error) (next string, err error)
 	// Audit records a log-in, a log-out, or a refused one.
 	Audit(e AuditEvent)
 }

@@ -143,6 +143,9 @@ func (c *call) span(now time.Time, byDefault time.Duration) (from, to time.Time,
 	return from, to, nil
 }
 
+// jsonType is the media type of answers.
+const jsonType = "application/json"
+
 const gzipFrom = 1400 // bytes: below, the answer is one packet anyway
 
 // sendJSON writes v, compressed when that is worth it and the client takes it.
@@ -153,25 +156,34 @@ func sendJSON(w http.ResponseWriter, r *http.Request, status int, contentType st
 	if err := e.Encode(v); err != nil {
 		return err
 	}
-	h := w.Header()
+	return sendBody(w, r, status, contentType, body.Bytes())
+}
+
+// setType sets the header fields of an answer that may be compressed.
+func setType(h http.Header, contentType string) {
 	h.Set("Content-Type", contentType)
 	h.Set("Cache-Control", "no-store")
 	h.Add("Vary", "Accept-Encoding")
-	if body.Len() >= gzipFrom && acceptsGzip(r) {
+}
+
+func sendBody(w http.ResponseWriter, r *http.Request, status int, contentType string, body []byte) error {
+	h := w.Header()
+	setType(h, contentType)
+	if len(body) >= gzipFrom && acceptsGzip(r) {
 		h.Set("Content-Encoding", "gzip")
 		w.WriteHeader(status)
 		z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
 		if err != nil {
 			return err
 		}
-		if _, err := z.Write(body.Bytes()); err != nil {
+		if _, err := z.Write(body); err != nil {
 			return err
 		}
 		return z.Close()
 	}
-	h.Set("Content-Length", strconv.Itoa(body.Len()))
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, err := w.Write(body.Bytes())
+	_, err := w.Write(body)
 	return err
 }
 

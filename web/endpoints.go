@@ -38,7 +38,7 @@ func health(c *call, ok bool) (any, error) {
 	if ok {
 		return api.Health{Status: "ok"}, nil
 	}
-	return nil, sendJSON(c.w, c.r, http.StatusServiceUnavailable, "application/json", api.Health{Status: "unavailable"})
+	return nil, sendJSON(c.w, c.r, http.StatusServiceUnavailable, jsonType, api.Health{Status: "unavailable"})
 }
 
 func (s *Server) knowsArea(area string) bool {

@@ -121,7 +121,7 @@ func (s *Server) serveRoute(rt route) http.Handler {
 		case err != nil:
 			s.fail(rec, r, err)
 		case v != nil:
-			if err := sendJSON(rec, r, http.StatusOK, "application/json", v); err != nil && !rec.wrote {
+			if err := sendJSON(rec, r, http.StatusOK, jsonType, v); err != nil && !rec.wrote {
 				s.fail(rec, r, fmt.Errorf("answer: %w", err))
 			}
 		}

@@ -1,26 +1,39 @@
 package web
 
 import (
+	"net/http"
 	"slices"
 	"time"
 
 	"scada/web/api"
 )
 
+// getHistory sends the answer while it is made, so that its memory does not grow with what is asked.
 func (s *Server) getHistory(c *call) (any, error) {
 	q, err := s.historyQuery(c)
 	if err != nil {
 		return nil, err
 	}
-	h, err := s.backend.History(c.r.Context(), q)
-	if err != nil {
+	size := answerSize(q)
+	if !s.answers.take(c.r.Context(), c.who.User, size) {
+		return nil, api.NewProblem(api.CodeTooMany, "too much of the history is being asked for at once")
+	}
+	defer s.answers.give(c.who.User, size)
+	out := &historyWriter{c: c}
+	if err := out.begin(q); err != nil {
 		return nil, err
 	}
-	h.From, h.To, h.Series = q.From, q.To, filled(h.Series)
-	for i := range h.Series {
-		h.Series[i].Samples = filled(h.Series[i].Samples)
+	next, err := s.backend.History(c.r.Context(), q, out.piece)
+	if err == nil {
+		err = out.end(next)
 	}
-	return h, nil
+	if err == nil || !out.sending {
+		return nil, err
+	}
+	if c.r.Context().Err() == nil && out.failed == nil {
+		s.log.Error("an answer from the history broke off", "error", err)
+	}
+	panic(http.ErrAbortHandler) // the client is not to take what it has for all
 }
 
 // historyQuery reads the parameters and holds them against the limits and the tags that exist.
@@ -61,6 +74,25 @@ func (s *Server) historyQuery(c *call) (api.HistoryQuery, error) {
 		}
 	}
 	return q, checkForm(q)
+}
+
+// What an answer from the history takes, in bytes at most.
+const (
+	pieceSize    = 4 << 20 // of samples on their way from the archive into JSON
+	pointSize    = 512     // of each point of a reduced answer: five samples, in memory that grew
+	intervalSize = 640     // of each interval of an aggregate
+)
+
+// answerSize is how much memory an answer may take while it is made.
+func answerSize(q api.HistoryQuery) int64 {
+	size := int64(pieceSize)
+	switch {
+	case q.Points > 0:
+		size = min(size, 64<<10+int64(q.Points)*2*pointSize) + int64(q.Points)*pointSize
+	case q.Aggregate != "" && q.Zone == "" && q.Step > 0:
+		size += int64(q.To.Sub(q.From)/q.Step+1) * intervalSize
+	}
+	return size
 }
 
 // maxZone is the longest name of a time zone in bytes, maxZoneDays how many days of one an aggregate covers.

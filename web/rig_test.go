@@ -245,11 +245,11 @@ func (f *fake) Journal(_ context.Context, q api.JournalQuery) (api.Journal, erro
 	return j, f.journalErr
 }
 
-func (f *fake) History(_ context.Context, q api.HistoryQuery) (api.History, error) {
+func (f *fake) History(_ context.Context, q api.HistoryQuery, _ func(api.Series) error) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.query = q
-	return api.History{}, nil
+	return "", nil
 }
 
 func (f *fake) Audit(e AuditEvent) {

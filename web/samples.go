@@ -82,16 +82,11 @@ func (s *Server) exportSamples(ctx context.Context, q api.HistoryQuery, file sam
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			h, err := s.backend.History(ctx, q)
+			next, err := s.backend.History(ctx, q, file.Write)
 			if err != nil {
 				return err
 			}
-			for _, one := range h.Series {
-				if err := file.Write(one); err != nil {
-					return err
-				}
-			}
-			q.Cursor = h.Next
+			q.Cursor = next
 		}
 	}
 	return file.Close()

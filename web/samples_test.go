@@ -25,17 +25,17 @@ type shelf struct {
 	begun, let chan struct{}
 }
 
-func (f *shelf) History(_ context.Context, q api.HistoryQuery) (api.History, error) {
+func (f *shelf) History(_ context.Context, q api.HistoryQuery, give func(api.Series) error) (string, error) {
 	if f.begun != nil {
 		f.begun <- struct{}{}
 		<-f.let
 	}
 	at := [3]time.Time{q.From, q.From.Add(time.Second), q.From.Add(2 * time.Second)}
 	if q.Cursor == "" {
-		return api.History{Next: "2", Series: []api.Series{{Tag: q.Tags[0], Unit: "bar", Samples: []api.Sample{
-			{Time: &at[0], Value: float32(0.1), Quality: "Good"}, {Time: &at[1], Quality: "Bad_NoData"}}}}}, nil
+		return "2", give(api.Series{Tag: q.Tags[0], Unit: "bar", Samples: []api.Sample{
+			{Time: &at[0], Value: float32(0.1), Quality: "Good"}, {Time: &at[1], Quality: "Bad_NoData"}}})
 	}
-	return api.History{Series: []api.Series{{Tag: q.Tags[0], Unit: "bar", Samples: []api.Sample{{Time: &at[2], Value: `a "text"`, Quality: "Good"}}}}}, f.fault
+	return "", errors.Join(give(api.Series{Tag: q.Tags[0], Unit: "bar", Samples: []api.Sample{{Time: &at[2], Value: `a "text"`, Quality: "Good"}}}), f.fault)
 }
 
 func shelfRig(t *testing.T, f *shelf, run func(*rig)) {

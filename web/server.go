@@ -37,6 +37,7 @@ type Server struct {
 	backup     sync.Mutex    // held while one is being taken
 	verify     sync.Mutex    // held while the history is read
 	exports    chan struct{} // holds a token for each export of samples
+	answers    *allowance    // of memory, for answers from the history
 	looking    sync.Mutex    // held while the node looks at its machine
 
 	registry *prometheus.Registry
@@ -72,7 +73,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 		cfg: cfg, backend: backend, log: cfg.Log, sessions: newSessions(), gate: newGate(), lockout: newLockout(), siege: newSiege(),
 		logins: newLimiter(loginsPerMinute/60.0, loginBurst), writes: newLimiter(writesPerSecond, writeBurst),
 		nonces: newNonces(), registry: prometheus.NewRegistry(), atProvider: make(chan struct{}, maxAtProvider),
-		exports: make(chan struct{}, maxExports),
+		exports: make(chan struct{}, maxExports), answers: newAllowance(maxAnswers),
 	}
 	var err error
 	if s.federation, err = newFederation(cfg); err != nil {

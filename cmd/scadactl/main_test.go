@@ -200,16 +200,16 @@ func (p *plant) Journal(_ context.Context, q api.JournalQuery) (api.Journal, err
 		{ID: "e1", Time: noon.Add(-time.Minute), Kind: "alarm", Event: "RAISE", Source: "pump1.high", State: "UNACK", Level: "Hi", Message: "Speed high", Node: "a", Epoch: 7}}}, nil
 }
 
-func (p *plant) History(_ context.Context, q api.HistoryQuery) (api.History, error) {
+func (p *plant) History(_ context.Context, q api.HistoryQuery, give func(api.Series) error) (string, error) {
 	at := [3]time.Time{noon, noon.Add(time.Second), noon.Add(2 * time.Second)}
 	all := []api.Sample{{Time: &at[0], Value: 1.5, Quality: "Good"}, {Time: &at[1], Quality: "Bad_NoData"}, {Time: &at[2], Value: 2, Quality: "Good"}}
 	switch {
 	case q.Limit == exportPage && q.Cursor == "":
-		return api.History{Series: []api.Series{{Tag: q.Tags[0], Samples: all[:2]}}, Next: "2"}, nil
+		return "2", give(api.Series{Tag: q.Tags[0], Samples: all[:2]})
 	case q.Limit == exportPage:
-		return api.History{Series: []api.Series{{Tag: q.Tags[0], Samples: all[2:]}}}, nil
+		return "", give(api.Series{Tag: q.Tags[0], Samples: all[2:]})
 	}
-	return api.History{Series: []api.Series{{Tag: q.Tags[0], Unit: "rpm", Samples: all}}}, nil
+	return "", give(api.Series{Tag: q.Tags[0], Unit: "rpm", Samples: all})
 }
 
 // serve runs the real server in front of the plant and returns its address.

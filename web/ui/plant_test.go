@@ -349,10 +349,9 @@ func (n *node) Journal(_ context.Context, q api.JournalQuery) (api.Journal, erro
 	return out, nil
 }
 
-func (n *node) History(_ context.Context, q api.HistoryQuery) (api.History, error) {
+func (n *node) History(_ context.Context, q api.HistoryQuery, give func(api.Series) error) (string, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var out api.History
 	for _, name := range q.Tags {
 		i, ok := slices.BinarySearchFunc(n.defs, name, func(d tag.Definition, s string) int { return cmp.Compare(d.Name, s) })
 		if !ok {
@@ -364,7 +363,9 @@ func (n *node) History(_ context.Context, q api.HistoryQuery) (api.History, erro
 				s.Samples = append(s.Samples, sample)
 			}
 		}
-		out.Series = append(out.Series, s)
+		if err := give(s); err != nil {
+			return "", err
+		}
 	}
-	return out, nil
+	return "", nil
 }

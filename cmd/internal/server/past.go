@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"slices"
 	"time"
 
 	"scada/acquisition/tag"
@@ -15,42 +14,42 @@ import (
 	"scada/web/api"
 )
 
-// maxSeries is how many tags one history request may name.
-const maxSeries = 100
+// Limits of one history request.
+const (
+	maxSeries   = 100     // tags
+	answerRows  = 500_000 // samples of a raw answer over all tags; the rest comes with the cursor
+	answerPiece = 10_000  // samples in memory at a time
+)
 
 // History implements [web.Backend].
-func (b backend) History(ctx context.Context, q api.HistoryQuery) (api.History, error) {
+func (b backend) History(ctx context.Context, q api.HistoryQuery, give func(api.Series) error) (string, error) {
 	if len(q.Tags) == 0 || len(q.Tags) > maxSeries {
-		return api.History{}, api.NewProblem(api.CodeBadRequest, "want 1 to %d tags", maxSeries)
+		return "", api.NewProblem(api.CodeBadRequest, "want 1 to %d tags", maxSeries)
 	}
 	cursors, err := readCursors(q.Cursor)
 	if err != nil {
-		return api.History{}, err
+		return "", err
 	}
-	out := api.History{From: q.From.UTC(), To: q.To.UTC(), Series: []api.Series{}}
+	a := pastAnswer{backend: b, q: q, give: give, from: q.From.UnixNano(), to: q.To.UnixNano(), left: answerRows, reader: b.store.NewReader()}
 	next := map[string]history.Cursor{}
 	for _, name := range q.Tags {
 		at, listed := cursors[name]
 		if q.Cursor != "" && !listed {
 			continue // this tag was complete on the page before
 		}
-		s, more, err := b.series(ctx, q, name, at)
+		more, err := a.series(ctx, name, at)
 		if err != nil {
-			return api.History{}, err
+			return "", historyProblem(err, name)
 		}
 		if more != nil {
 			next[name] = *more
 		}
-		out.Series = append(out.Series, s)
 	}
-	if len(next) > 0 {
-		text, err := json.Marshal(next)
-		if err != nil {
-			return out, err
-		}
-		out.Next = base64.RawURLEncoding.EncodeToString(text)
+	if len(next) == 0 {
+		return "", nil
 	}
-	return out, nil
+	text, err := json.Marshal(next)
+	return base64.RawURLEncoding.EncodeToString(text), err
 }
 
 func readCursors(s string) (map[string]history.Cursor, error) {
@@ -66,40 +65,6 @@ func readCursors(s string) (map[string]history.Cursor, error) {
 		return nil, api.NewProblem(api.CodeBadRequest, "the cursor is not one of this server")
 	}
 	return cursors, nil
-}
-
-func (b backend) series(ctx context.Context, q api.HistoryQuery, name string, at history.Cursor) (api.Series, *history.Cursor, error) {
-	s := api.Series{Tag: name, Samples: []api.Sample{}}
-	s.Unit = b.unit(name)
-	from, to := q.From.UnixNano(), q.To.UnixNano()
-	if q.Aggregate != "" {
-		points, err := b.aggregate(ctx, q, name)
-		for _, p := range points {
-			s.Samples = append(s.Samples, sampleJSON(p))
-		}
-		return s, nil, historyProblem(err, name)
-	}
-	var page history.Page
-	var err error
-	if q.Points > 0 {
-		page, err = b.store.Decimate(ctx, name, from, to, q.Points)
-	} else {
-		page, err = b.store.Raw(ctx, name, from, to, q.Limit, at)
-	}
-	if err != nil {
-		return s, nil, historyProblem(err, name)
-	}
-	if at.Set {
-		from = at.Time // the pages before have told of the earlier gaps
-	}
-	if page.More && q.Points == 0 {
-		to = page.Next.Time
-	}
-	s.Samples = withGaps(page.Samples, page.Gaps, from, to)
-	if page.More && q.Points == 0 {
-		return s, &page.Next, nil
-	}
-	return s, nil, nil
 }
 
 func (b backend) aggregate(ctx context.Context, q api.HistoryQuery, name string) ([]history.Point, error) {
@@ -137,21 +102,6 @@ func historyProblem(err error, name string) error {
 
 func sampleJSON(s tag.Sample) api.Sample {
 	return api.Sample{Time: instant(s.Time), Value: valueJSON(s.Value), Quality: s.Quality.String()}
-}
-
-// withGaps puts a sample without a value at the beginning of every gap, so that nobody draws a line across it.
-func withGaps(samples []tag.Sample, gaps []history.Gap, from, to int64) []api.Sample {
-	for _, g := range gaps {
-		if at := max(g.From, from); at < to && g.To > at {
-			samples = append(samples, tag.Sample{Time: at, Quality: tag.BadNoData})
-		}
-	}
-	slices.SortStableFunc(samples, func(x, y tag.Sample) int { return int(min(max(x.Time-y.Time, -1), 1)) })
-	out := make([]api.Sample, len(samples))
-	for i, s := range samples {
-		out[i] = sampleJSON(s)
-	}
-	return out
 }
 
 // kpiEntries bounds how much of the journal one report may read.

@@ -27,7 +27,7 @@ func exportedRows(t *testing.T, s *Server, name string, from, to time.Time) (row
 	out := parquet.NewWriter(&file)
 	q := api.HistoryQuery{Tags: []string{name}, From: from, To: to, Limit: 7}
 	for more := true; more; more = q.Cursor != "" {
-		h, err := backend{s}.History(t.Context(), q)
+		h, err := askHistory(t, backend{s}, q)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func TestGapsAreExportedAndNotImported(t *testing.T) {
 			t.Fatalf("gaps of the take-over: %+v", gaps)
 		}
 		for _, points := range []int{0, 200} {
-			h, err := backend{b}.History(t.Context(), api.HistoryQuery{Tags: []string{"counter"}, From: from, To: to, Points: points})
+			h, err := askHistory(t, backend{b}, api.HistoryQuery{Tags: []string{"counter"}, From: from, To: to, Points: points})
 			if err != nil || marks(h.Series[0].Samples, gaps[0].From) != 1 {
 				t.Errorf("points %d: %d marks of the gap, %v", points, marks(h.Series[0].Samples, gaps[0].From), err)
 			}

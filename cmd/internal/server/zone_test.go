@@ -35,7 +35,7 @@ func TestDaysOfAZone(t *testing.T) {
 			if res, err := (archive{w.node["a"]}).Import(t.Context(), web.Actor{}, api.ImportRequest{Samples: rows}); err != nil || len(res.Wrong) > 0 {
 				t.Fatal(res, err)
 			}
-			h, err := backend{w.node["a"]}.History(t.Context(), api.HistoryQuery{Tags: []string{"level"}, From: x.day, To: end, Aggregate: "Count", Step: 24 * time.Hour, Zone: "Europe/Berlin"})
+			h, err := askHistory(t, backend{w.node["a"]}, api.HistoryQuery{Tags: []string{"level"}, From: x.day, To: end, Aggregate: "Count", Step: 24 * time.Hour, Zone: "Europe/Berlin"})
 			if err != nil || len(h.Series[0].Samples) != 3 {
 				t.Fatalf("%+v, %v", h, err)
 			}
