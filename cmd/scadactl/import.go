@@ -93,7 +93,7 @@ func (a *app) importPass(ctx context.Context, c *api.Client, f *os.File, check b
 		sum.Added += res.Added
 		for _, w := range res.Wrong {
 			if w.Sample >= 0 && w.Sample < len(lines) {
-				rowsWrong = append(rowsWrong, fmt.Sprintf("row %d: %s", lines[w.Sample], w.Reason))
+				rowsWrong = append(rowsWrong, fmt.Sprintf("%s:%d: %s", f.Name(), lines[w.Sample], w.Reason))
 			}
 		}
 		a.progress("%d samples %s", sum.Samples, map[bool]string{true: "checked", false: "imported"}[check])
@@ -106,11 +106,11 @@ func (a *app) importPass(ctx context.Context, c *api.Client, f *os.File, check b
 			break
 		}
 		if err != nil && line == 0 {
-			rowsWrong = append(rowsWrong, fmt.Sprintf("the rest of the file: %s", err))
+			rowsWrong = append(rowsWrong, fmt.Sprintf("%s: the rest of the file: %s", f.Name(), err))
 			break
 		}
 		if err != nil {
-			rowsWrong = append(rowsWrong, fmt.Sprintf("row %d: %s", line, err))
+			rowsWrong = append(rowsWrong, fmt.Sprintf("%s:%d: %s", f.Name(), line, err))
 			continue
 		}
 		req.Samples, lines = append(req.Samples, row), append(lines, line)
@@ -141,7 +141,7 @@ type readRow func() (row api.TagChange, line int, err error)
 // fileReader reads a file from its beginning, whatever kind it is.
 func fileReader(f *os.File) (readRow, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("the file is read twice: %w", err)
+		return nil, fmt.Errorf("%s: the file is read twice: %w", f.Name(), err)
 	}
 	magic := make([]byte, len(parquet.Magic))
 	if n, _ := f.ReadAt(magic, 0); string(magic[:n]) == parquet.Magic {
@@ -151,11 +151,15 @@ func fileReader(f *os.File) (readRow, error) {
 		}
 		r, err := parquet.Open(f, info.Size())
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", f.Name(), err)
 		}
 		return r.Next, nil
 	}
-	return rowReader(f)
+	read, err := rowReader(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s:1: %w", f.Name(), err)
+	}
+	return read, nil
 }
 
 // rowReader finds out what kind of file of text it is: a line of JSON begins with a brace.

@@ -124,7 +124,7 @@ func TestImportOfManyRows(t *testing.T) {
 		t.Errorf("%d %s, %d kept, %d requests", code, out, len(s.kept), s.requests)
 	}
 	last := noon.Add(time.Hour * 100).Format(time.RFC3339)
-	if code, out := ctl(t, up, "history", "import", fileOf(t, text+last+",13,x\n")); code != exitFailed || len(s.kept) != 0 || !strings.Contains(out, fmt.Sprintf("row %d: bad luck", 2*api.MaxImport+3)) {
+	if code, out := ctl(t, up, "history", "import", fileOf(t, text+last+",13,x\n")); code != exitFailed || len(s.kept) != 0 || !strings.Contains(out, fmt.Sprintf(":%d: bad luck", 2*api.MaxImport+3)) {
 		t.Errorf("%d %s, %d kept", code, out, len(s.kept))
 	}
 	if code, out := ctl(t, up, "history", "import", fileOf(t, text)); code != 0 || len(s.kept) != 2*api.MaxImport+1 {
@@ -137,33 +137,35 @@ func TestImportNamesWrongRows(t *testing.T) {
 	up := archiveServer(t, s)
 	const row = "x,2026-11-22T12:00:00Z,1,Good\n"
 	for _, x := range []struct{ text, want string }{
-		{"", "empty"},
-		{"tag,time\n", `no column "value"`},
-		{"tag,time,value,value\n", `column "value"`},
-		{"tag,time,value,colour\n", `column "colour"`},
-		{"tag,time,value,quality\n" + row + "x,yesterday,1,Good\n", "row 3: time"},
-		{"tag,time,value,quality\n" + row + "x,2026-11-22T12:00:00,1,Good\n", "row 3: time"}, // no zone
-		{"tag,time,value,quality\n" + row + "x,1\n" + row, "row 3: wrong number of fields"},
-		{"tag,time,value,quality\n" + row + "\"x,1\n", "row 3"},
-		{"tag,time,value,quality\n" + row + "\"two\nlines\",2026-11-22T12:00:00Z,1,Good\nx,then,1,Good\n", "row 5: time"},
-		{"{\"name\":\"x\",\"time\":\"2026-11-22T12:00:00Z\",\"value\":1}\n{\"name\":\n", "row 2: not a sample: it breaks off"},
-		{"{\"name\":\"x\"} {}\n", "row 1: not a sample: there is more"},
-		{"{\"nmae\":\"x\"}\n", "row 1: not a sample"},
-		{"{}\n\n{\"name\":\"" + strings.Repeat("x", maxLine) + "\"}\n", "row 3: it has more than"},
+		{"", ":1: the file is empty"},
+		{"tag,time\n", `:1: the header line has no column "value"`},
+		{"tag,time,value,value\n", `:1: the header line: column "value"`},
+		{"tag,time,value,colour\n", `:1: the header line: column "colour"`},
+		{"tag,time,value,quality\n" + row + "x,yesterday,1,Good\n", ":3: time"},
+		{"tag,time,value,quality\n" + row + "x,2026-11-22T12:00:00,1,Good\n", ":3: time"}, // no zone
+		{"tag,time,value,quality\n" + row + "x,1\n" + row, ":3: wrong number of fields"},
+		{"tag,time,value,quality\n" + row + "\"x,1\n", ":3: "},
+		{"tag,time,value,quality\n" + row + "\"two\nlines\",2026-11-22T12:00:00Z,1,Good\nx,then,1,Good\n", ":5: time"},
+		{"{\"name\":\"x\",\"time\":\"2026-11-22T12:00:00Z\",\"value\":1}\n{\"name\":\n", ":2: not a sample: it breaks off"},
+		{"{\"name\":\"x\"} {}\n", ":1: not a sample: there is more"},
+		{"{\"nmae\":\"x\"}\n", ":1: not a sample"},
+		{"{}\n\n{\"name\":\"" + strings.Repeat("x", maxLine) + "\"}\n", ":3: it has more than"},
 	} {
-		code, out := ctl(t, up, "history", "import", fileOf(t, x.text))
-		if code != exitFailed || !strings.Contains(out, x.want) || len(s.kept) != 0 {
+		file := fileOf(t, x.text)
+		code, out := ctl(t, up, "history", "import", file)
+		if code != exitFailed || !strings.Contains(out, file+x.want) || len(s.kept) != 0 {
 			t.Errorf("%.60q: %d %q, want %q in it", x.text, code, out, x.want)
 		}
 	}
 	for what, x := range map[string]struct{ text, want string }{
-		"row 2 has no time": {parquetOf(t, false), "row 2: it has no time"},
+		"row 2 has no time": {parquetOf(t, false), ":2: it has no time"},
 		"a cut file":        {parquetOf(t, true)[:200], "not a Parquet file"},
 		"a damaged page":    {damaged(parquetOf(t, true)), "the rest of the file"},
-		"a wrong value":     {parquetOf(t, true), "row 3: bad luck"},
+		"a wrong value":     {parquetOf(t, true), ":3: bad luck"},
 	} {
-		code, out := ctl(t, up, "history", "import", fileOf(t, x.text))
-		if code != exitFailed || !strings.Contains(out, x.want) || !strings.Contains(out, "import") || len(s.kept) != 0 {
+		file := fileOf(t, x.text)
+		code, out := ctl(t, up, "history", "import", file)
+		if code != exitFailed || !strings.Contains(out, file+":") || !strings.Contains(out, x.want) || !strings.Contains(out, "import") || len(s.kept) != 0 {
 			t.Errorf("Parquet, %s: %d %q, want %q in it", what, code, out, x.want)
 		}
 	}

@@ -51,7 +51,7 @@ func TestHistoryIsImportedVerifiedAndRepaired(t *testing.T) {
 		}
 	}
 	write(append(bytes.Clone(file.Bytes()), "nobody,2026-11-22T12:00:00Z,1,Good\n"...))
-	if code, out := r.scadactl("b", "history", "import", path); code != 1 || !strings.Contains(out, fmt.Sprintf("row %d", samples+2)) {
+	if code, out := r.scadactl("b", "history", "import", path); code != 1 || !strings.Contains(out, fmt.Sprintf("%s:%d: ", path, samples+2)) {
 		t.Errorf("a wrong row: exit %d, %s", code, out)
 	}
 	write(file.Bytes())
