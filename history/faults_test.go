@@ -337,6 +337,15 @@ func TestSpacePolicies(t *testing.T) {
 			time.Sleep(2 * time.Minute)
 			before := s.Stats()
 			from := time.Now()
+			dropped, _ := s.Dropped()
+			for _, d := range dropped {
+				if d.Reason == "" || time.Since(d.At) > 2*time.Minute || !d.Day.Before(from.Truncate(24*time.Hour)) {
+					t.Fatalf("dropped: %+v", d)
+				}
+			}
+			if len(dropped) != 3-before.Days {
+				t.Fatalf("%d days are said to be dropped, %d are left", len(dropped), before.Days)
+			}
 			s.Append(tick(5, time.Now()))
 			time.Sleep(2 * time.Minute)
 			switch policy {

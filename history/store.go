@@ -67,6 +67,8 @@ type Store struct {
 	problems    map[string]error
 	stats       Stats
 	damaged     map[Damage]struct{} // found so far, with Err left out
+	dropped     []Dropped
+	forgotten   int // days dropped before those
 }
 
 // Open opens the archive in dir, creating it when it is not there, and replays the journal. A folder another process

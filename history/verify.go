@@ -156,9 +156,10 @@ func (s *Store) retain() error {
 		}
 	}
 	for len(list) > 0 && s.Limits().Retention > 0 && dayTime(list[0]+1).Before(sure.Add(-s.Limits().Retention)) && !s.owesRollup(list[0], sure) {
-		if err := s.drop(list[0], "it is older than the retention"); err != nil {
+		if err := s.drop(list[0]); err != nil {
 			return err
 		}
+		s.o.Logger.Info("a day of history was removed", "day", dayTime(list[0]).Format(time.DateOnly), "reason", "it is older than the retention")
 		list = list[1:]
 	}
 	for {
@@ -167,9 +168,10 @@ func (s *Store) retain() error {
 			return err
 		}
 		if why != "" && s.o.WhenFull == DropOldest && len(list) > 1 && list[0] < dayOf(windowOf(now.UnixNano())) {
-			if err := s.drop(list[0], why); err != nil {
+			if err := s.drop(list[0]); err != nil {
 				return err
 			}
+			s.noteDropped(list[0], why, now)
 			list = list[1:]
 			continue
 		}
@@ -197,10 +199,6 @@ type fullError string
 // Error returns the reason.
 func (e fullError) Error() string { return "recording has stopped: " + string(e) }
 
-func (s *Store) drop(n int64, why string) error {
-	if err := errors.Join(s.dropNote(n), s.days.remove(n)); err != nil {
-		return err
-	}
-	s.o.Logger.Info("a day of history was removed", "day", dayTime(n).Format(time.DateOnly), "reason", why)
-	return nil
+func (s *Store) drop(n int64) error {
+	return errors.Join(s.dropNote(n), s.days.remove(n))
 }

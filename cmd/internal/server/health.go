@@ -35,8 +35,9 @@ const (
 func (s *Server) watchHealth(ctx context.Context) error {
 	tick := time.NewTicker(healthEvery)
 	defer tick.Stop()
-	for {
+	for told := 0; ; {
 		s.health.Store(&assessment{health: *s.assess(), at: time.Now()})
+		told = s.tellDropped(told)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -75,6 +76,7 @@ func (s *Server) assess() *redundancy.Health {
 	if damaged, mended := s.store.Damaged(); damaged > 0 || mended > 0 {
 		fault(0, "the disk of the history should be looked at: %d damaged blocks were found, %d records of its journal put right", damaged, mended)
 	}
+	s.droppedFault(fault)
 	for _, why := range s.divergences() {
 		fault(weightDiverged, "%s", why)
 	}
