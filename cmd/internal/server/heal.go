@@ -124,9 +124,12 @@ func (h *healer) once(ctx context.Context) (again bool) {
 		return false
 	}
 	began := time.Now()
-	from := h.s.agreed.get(h.area)
+	var from int64
 	entries := 0
 	err := h.s.areas[h.area].commit.flush(ctx)
+	if err == nil {
+		from, err = h.since(ctx)
+	}
 	if err == nil {
 		entries, err = h.journal(ctx, from, began.UnixNano()+1) // with what happened at this very instant
 	}
