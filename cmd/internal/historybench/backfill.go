@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,40 +18,71 @@ import (
 	"scada/simulators/mill"
 )
 
-// backfill makes two archives equal after an outage, the way the nodes do it, while both go on recording every second. With
-// inTurn each of them lacks one half of the time.
-func backfill(tags int, outage time.Duration, inTurn bool) error {
-	outage = outage.Truncate(history.Window)
-	var nodes [2]*history.Store
-	end := time.Now().Truncate(time.Second)
-	begin := end.Add(-outage)
-	m := mill.New(tags, begin)
-	clock := &atomic.Int64{} // of the past; 0 means the real one
-	clock.Store(begin.UnixNano())
-	now := func() time.Time {
-		if t := clock.Load(); t != 0 {
-			return time.Unix(0, t)
+// outageSet is two archives that have recorded the same plant until an outage. With inTurn each of them lacks one half of it,
+// else the second all of it.
+type outageSet struct {
+	dir        string // kept for the next run when it was named
+	keep       bool
+	tags       int
+	inTurn     bool
+	begin, end time.Time
+}
+
+// newOutage returns the archives in dir, or such as are to be made there; without dir they are removed afterwards.
+func newOutage(dir string, tags int, outage time.Duration, inTurn bool) (o outageSet, made bool, err error) {
+	o = outageSet{dir: dir, keep: dir != "", tags: tags, inTurn: inTurn}
+	if !o.keep {
+		if o.dir, err = os.MkdirTemp("", "historybench"); err != nil {
+			return o, false, err
 		}
-		return time.Now()
 	}
+	text, err := os.ReadFile(o.mark())
+	switch {
+	case err == nil:
+		made = true
+		if o.end, err = time.Parse(time.RFC3339, string(text)); err != nil {
+			return o, true, fmt.Errorf("%s: %w", o.mark(), err)
+		}
+	case errors.Is(err, fs.ErrNotExist):
+		o.end = time.Now().Truncate(time.Second)
+	default:
+		return o, false, err
+	}
+	o.begin = o.end.Add(-outage.Truncate(history.Window))
+	return o, made, nil
+}
+
+// mark is the file that says the archives are complete, and until when they reach.
+func (o outageSet) mark() string { return filepath.Join(o.dir, "end") }
+
+// open opens both archives. Days are not sealed meanwhile: that is a load of its own.
+func (o outageSet) open(now func() time.Time) (nodes [2]*history.Store, err error) {
 	for i := range nodes {
-		dir, err := os.MkdirTemp("", "historybench")
+		nodes[i], err = history.Open(filepath.Join(o.dir, fmt.Sprint("node", i)), history.Options{
+			Tags: mill.New(o.tags, o.begin).Defs, Now: now, SealAfter: -1, Logger: slog.New(slog.DiscardHandler),
+		})
 		if err != nil {
-			return err
+			return nodes, err
 		}
-		defer os.RemoveAll(dir)
-		if nodes[i], err = history.Open(dir, history.Options{Tags: m.Defs, Now: now, Logger: slog.New(slog.DiscardHandler)}); err != nil {
-			return err
-		}
-		defer nodes[i].Close()
 	}
-	ctx := context.Background()
+	return nodes, nil
+}
+
+// make records what the archives hold when the outage is over.
+func (o outageSet) make(ctx context.Context) error {
+	clock := &atomic.Int64{}
+	clock.Store(o.begin.UnixNano())
+	nodes, err := o.open(func() time.Time { return time.Unix(0, clock.Load()) })
+	if err != nil {
+		return err
+	}
+	m := mill.New(o.tags, o.begin)
 	var batch []tag.Update
-	seconds := int(outage / time.Second)
+	seconds := int(o.end.Sub(o.begin) / time.Second)
 	for i := range seconds {
-		batch = m.Updates(batch[:0], m.Tick(tags))
+		batch = m.Updates(batch[:0], m.Tick(o.tags))
 		to := nodes[0]
-		if inTurn && i >= seconds/2 {
+		if o.inTurn && i >= seconds/2 {
 			to = nodes[1]
 		}
 		to.Append(batch)
@@ -59,13 +93,47 @@ func backfill(tags int, outage time.Duration, inTurn bool) error {
 		}
 	}
 	for _, s := range nodes {
-		if err := s.Flush(ctx); err != nil {
+		if err := errors.Join(s.Flush(ctx), s.Close()); err != nil {
 			return err
 		}
 	}
-	clock.Store(0)
-	fmt.Printf("%d tags, %v apart, in turn: %v; load %s\n", tags, outage, inTurn, load())
-	l := &liveLoad{nodes: nodes, m: mill.New(tags, end), stop: make(chan struct{})}
+	return os.WriteFile(o.mark(), []byte(o.end.Format(time.RFC3339)), 0o600)
+}
+
+// backfill makes two archives equal after an outage, the way the nodes do it, while both go on recording every second. A
+// named dir is filled by the first run and used by the second.
+func backfill(dir string, tags int, outage time.Duration, inTurn bool) error {
+	ctx := context.Background()
+	o, made, err := newOutage(dir, tags, outage, inTurn)
+	if err != nil {
+		return err
+	}
+	if !o.keep {
+		defer os.RemoveAll(o.dir)
+	}
+	if !made {
+		if err := o.make(ctx); err != nil {
+			return err
+		}
+		if o.keep {
+			fmt.Println("the archives are made; run again to exchange what differs")
+			return nil
+		}
+	}
+	return o.heal(ctx)
+}
+
+// heal exchanges what differs and reports it.
+func (o outageSet) heal(ctx context.Context) error {
+	nodes, err := o.open(time.Now)
+	if err != nil {
+		return err
+	}
+	defer nodes[0].Close()
+	defer nodes[1].Close()
+	begin, end := o.begin, o.end
+	fmt.Printf("%d tags, %v apart, in turn: %v; load %s\n", o.tags, end.Sub(begin), o.inTurn, load())
+	l := &liveLoad{nodes: nodes, m: mill.New(o.tags, end), stop: make(chan struct{})}
 	var running sync.WaitGroup
 	running.Go(l.run)
 	defer func() { close(l.stop); running.Wait() }()
@@ -87,6 +155,7 @@ func backfill(tags int, outage time.Duration, inTurn bool) error {
 	fmt.Printf("%d samples in %d windows in %v: %.2f M samples/s, %.1f MB, %.3f bytes/sample on the wire; digests equal: %v (%d samples)\n",
 		samples, windows, took.Round(time.Millisecond), float64(samples)/took.Seconds()/1e6, float64(wire)/1e6, float64(wire)/float64(samples), digests[0] == digests[1], digests[0].Samples)
 	fmt.Printf("live recording late, before: p50 %v p99 %v; during: p50 %v p99 %v\n", before[0], before[1], during[0], during[1])
+	fmt.Printf("resident at most, both archives and their live load: %.0f MiB; load %s\n", kib("/proc/self/status", "VmHWM:")/1024, load())
 	if digests[0] != digests[1] {
 		return fmt.Errorf("the archives differ: %+v", digests)
 	}

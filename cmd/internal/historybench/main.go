@@ -24,6 +24,7 @@ func run() (err error) {
 	hour := flag.Duration("live", 0, "record in real time for so long and report what it costs")
 	outage := flag.Duration("backfill", 0, "make two archives equal after so long an outage, while both record")
 	inTurn := flag.Bool("in-turn", false, "with -backfill: each archive lacks one half")
+	dir := flag.String("dir", "", "with -backfill: keep the archives there; the first run makes them, the second exchanges")
 	send := flag.Bool("export", false, "send an hour of samples to VictoriaMetrics by remote write")
 	repeat := flag.Int("repeat", 10, "queries of each kind, times 20 for short ones")
 	engines := flag.String("engines", "ours,victoriametrics,prometheus,influxdb", "what to compare")
@@ -47,7 +48,7 @@ func run() (err error) {
 		return errors.Join(exportRate(*tags), tailCost(*tags))
 	}
 	if *outage > 0 {
-		return backfill(*tags, *outage, *inTurn)
+		return backfill(*dir, *tags, *outage, *inTurn)
 	}
 	return compare(set{tags: *tags, day: time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)}, *repeat, *engines)
 }
