@@ -19,6 +19,9 @@ import (
 // closing is when in a window the one before is closed, in seconds: in operation the archive waits twenty for late samples.
 const closing = 30
 
+// apiPiece is how many samples the API has in memory at a time.
+const apiPiece = 10_000
+
 // ours records the set, seals the day and asks for it again.
 func ours(s set, repeat int) (result, error) {
 	res := result{Name: "this archive", Samples: s.samples()}
@@ -84,9 +87,17 @@ func ours(s set, repeat int) (result, error) {
 }
 
 func oursReads(ctx context.Context, h *history.Store, s set, m *mill.Mill, repeat int, res *result) (err error) {
-	raw := func(name string, from, to time.Time) (n int, err error) {
-		p, err := h.Raw(ctx, name, from.UnixNano(), to.UnixNano(), 0, history.Cursor{})
-		return len(p.Samples), err
+	raw := func(name string, from, to time.Time) (n int, err error) { // as a request of the API reads it: page by page
+		r := h.NewReader()
+		for at, more := (history.Cursor{}), true; more; {
+			p, err := r.Page(ctx, name, from.UnixNano(), to.UnixNano(), apiPiece, at)
+			if err != nil {
+				return n, err
+			}
+			n += len(p.Samples)
+			at, more = p.Next, p.More
+		}
+		return n, nil
 	}
 	res.DayRaw, err = timed(20*repeat, func(i int) (int, error) {
 		return raw(m.Defs[i*7%mill.DeviceTags].Name, s.day, s.day.Add(24*time.Hour))
