@@ -1,6 +1,7 @@
 package ui_test
 
 import (
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -161,6 +162,12 @@ func TestNothingIsSentWhileDisconnected(t *testing.T) {
 	b.Script("document.querySelector('#write-confirm').click()")
 	if n := s.countWrites(); n != 1 {
 		t.Errorf("%d writes reached the server, want 1", n)
+	}
+	b.Escape()
+	b.Look("zh", "light")
+	for page, says := range map[string]string{"kpi": "无法读取", "journal": "服务器无应答", "trends": "无法读取历史数据"} {
+		b.GoTo(page) // which has never been shown: it must not look as if something were on its way
+		b.Wait(page+" says why it is empty", fmt.Sprintf("document.querySelector('#main').innerText.includes(%q)", says))
 	}
 	b.Check()
 }

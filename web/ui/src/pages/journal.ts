@@ -8,7 +8,7 @@ import type { JournalEntry } from "../core/types";
 import { download, numberText } from "../parts/bits";
 import { client, Part, settings } from "../parts/context";
 import { here, link } from "../parts/routes";
-import { actor, say } from "../parts/say";
+import { actor, failureText, say } from "../parts/say";
 
 const kinds = ["", "alarm", "write", "session", "role", "config", "system", "station"] as const;
 const pageRows = 200;
@@ -59,7 +59,7 @@ export class Journal extends Part {
           <thead><tr><th>${t("journal.time")}</th><th class="wide-col">${t("journal.kind")}</th><th>${t("journal.event")}</th><th>${t("journal.source")}</th><th>${t("journal.message")}</th><th>${t("journal.change")}</th><th>${t("journal.user")}</th><th class="wide-col">${t("journal.node")}</th><th class="num wide-col">${t("role.epoch")}</th></tr></thead>
           <tbody>${this.entries.map((e) => this.row(e))}</tbody>
         </table>
-        ${this.entries.length === 0 && !this.loading ? html`<div class="empty">${t("journal.none")}</div>` : nothing}
+        ${this.entries.length === 0 && !this.loading && this.error === "" ? html`<div class="empty">${t("journal.none")}</div>` : nothing}
         ${this.next === "" ? nothing : html`<div class="empty"><button type="button" class="btn" ?disabled=${this.loading || client.stale} @click=${() => this.load(true)}>${t("journal.older")}</button></div>`}
       </div>`;
   }
@@ -113,7 +113,7 @@ export class Journal extends Part {
       this.next = page.next ?? "";
       this.error = "";
     } catch (e) {
-      if (asked === this.asked) this.error = e instanceof Error ? e.message : String(e);
+      if (asked === this.asked) this.error = failureText(e);
     } finally {
       if (asked === this.asked) this.loading = false;
       this.requestUpdate();

@@ -56,7 +56,7 @@ export class Kpis extends Part {
         <button type="button" class="btn" ?disabled=${!this.kpi} @click=${this.save}>CSV</button>
       </div>
       ${this.error === "" ? nothing : html`<div class="error" role="alert">${this.error}</div>`}
-      ${this.kpi ? this.report(this.kpi) : html`<div class="empty">${this.error === "" ? t("kpi.loading") : nothing}</div>`}`;
+      ${this.kpi ? this.report(this.kpi) : html`<div class="empty">${client.stale ? t("link.needed") : this.error === "" ? t("kpi.loading") : nothing}</div>`}`;
   }
 
   private report(k: Kpi): TemplateResult {

@@ -102,7 +102,7 @@ export class Trends extends Part {
       ${this.error === "" ? nothing : html`<div class="error" role="alert">${this.error}</div>`}
       <div class="pens" role="list" aria-label=${t("trend.pens")}>${this.pens.map((p, n) => this.chip(p, n))}</div>
       <div class="plot card" id="plot" role="img" aria-label=${t("trend.plot", { pens: this.pens.map((p) => p.tag).join(", ") })}></div>
-      <div class="note">${this.chart?.cursorMs === undefined ? t("trend.hint") : html`<span class="code">${t("trend.at", { time: stamp(this.chart.cursorMs) })}</span>`}</div>`;
+      <div class="note">${this.chart?.cursorMs === undefined ? t(client.stale ? "trend.noLink" : "trend.hint") : html`<span class="code">${t("trend.at", { time: stamp(this.chart.cursorMs) })}</span>`}</div>`;
   }
 
   private chip(p: Pen, n: number): TemplateResult {
