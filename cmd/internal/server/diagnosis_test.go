@@ -139,7 +139,7 @@ var plantSecrets = []string{"$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ", "01234567
 const secretPlant = `
 project: bubble # a comment
 users:
-  - {name: emil, role: engineer, password_hash: "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA"}
+  - {name: emil, role: engineer, password_hash: "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ"}
 tokens: [{name: script, role: viewer, hash: 0123456789abcdef0123456789abcdef}]
 web: {pair_key_file: key, origins: ["https://a.example"]}
 extra:
