@@ -53,8 +53,12 @@ func matrixDevice(window int) Device {
 }
 
 // matrixRig expects of every polled tag, bits included, the value of its own register.
-func matrixRig(t *testing.T, window int) *rig {
-	r := newRig(t, matrixDevice(window))
+func matrixRig(t *testing.T, window int) *rig { return matrixRigAt(t, "tcp://plc:502", window) }
+
+func matrixRigAt(t *testing.T, endpoint string, window int) *rig {
+	d := matrixDevice(window)
+	d.Endpoints = []string{endpoint}
+	r := newRig(t, d)
 	expect := map[tag.ID]uint64{}
 	for _, p := range r.c.devices[0].points[:60] {
 		v := uint64(register(1, int(p.addr.Number)))

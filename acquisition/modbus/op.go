@@ -259,7 +259,7 @@ func (s *session) opAnswered(o *op, pdu *goburrow.ProtocolDataUnit, err error) {
 		o.dev.noMask, o.sent, o.step = true, false, stepFetch
 	case isException && o.step == stepVerify:
 		s.endOp(acquisition.Unknown, tag.Sample{}, fmt.Errorf("written, but reading back: %w", err))
-	case isException && noUnit(exception):
+	case isException && (noUnit(exception) || exception.Code == exAcknowledge): // it may be executed, or come to be
 		s.opLost(o, err)
 	case isException:
 		s.endOp(acquisition.Rejected, tag.Sample{}, err)

@@ -154,7 +154,8 @@ type slave struct {
 	latency time.Duration
 
 	mu       sync.Mutex
-	n        int // requests seen
+	n        int    // requests seen
+	asked    []byte // the last of them
 	conns    []*memConn
 	dials    int
 	refuse   error                         // dials fail
@@ -315,6 +316,7 @@ func (s *slave) request(c *memConn, adu []byte) {
 	s.mu.Lock()
 	n := s.n
 	s.n++
+	s.asked = adu
 	bad := s.bad[n]
 	if s.badReq != nil && s.badReq(pdu) {
 		bad, s.badReq = s.bad[-1], nil
