@@ -64,7 +64,7 @@ func usage(format string, args ...any) error {
 func run(ctx context.Context, args []string, w world) int {
 	a := &app{world: w}
 	root := a.root()
-	root.SetArgs(args)
+	root.SetArgs(negativeLast(args))
 	root.SetIn(w.in)
 	root.SetOut(w.out)
 	root.SetErr(w.err)

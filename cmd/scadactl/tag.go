@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -90,6 +93,21 @@ func (a *app) tagRead() *cobra.Command {
 			t.value = list
 			return a.print(t)
 		})}
+}
+
+// negativeLast moves the negative number of `tag write NAME -5` to the end, behind a --: it is no flag.
+func negativeLast(args []string) []string {
+	i := slices.Index(args, "write")
+	if i < 1 || !slices.Contains(args[:i], "tag") || slices.Contains(args, "--") {
+		return args
+	}
+	for at := i + 1; at < len(args); at++ {
+		if _, err := strconv.ParseFloat(args[at], 64); err == nil && strings.HasPrefix(args[at], "-") {
+			rest := slices.Delete(slices.Clone(args), at, at+1)
+			return append(rest, "--", args[at])
+		}
+	}
+	return args
 }
 
 func (a *app) tagWrite() *cobra.Command {
