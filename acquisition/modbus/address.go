@@ -51,6 +51,28 @@ func ParseAddress(s string) (Address, error) {
 	return a, nil
 }
 
+// parseSpan reads a stretch of an area: hr:500-519, or one register, hr:500.
+func parseSpan(s string) (plan.Span, error) {
+	first, last, several := strings.Cut(s, "-")
+	a, err := ParseAddress(first)
+	if err != nil {
+		return plan.Span{}, err
+	}
+	if a.Bit >= 0 || a.Length > 0 || !strings.Contains(first, ":") {
+		return plan.Span{}, fmt.Errorf("%s is no register or bit of an area: want hr:500-519", first)
+	}
+	span := plan.Span{Area: a.Area, First: a.Number, Last: a.Number}
+	if !several {
+		return span, nil
+	}
+	n, err := digits(last)
+	if err != nil || n >= addressSpace || n < int(a.Number) {
+		return plan.Span{}, fmt.Errorf("%s-%.*s does not end at a number from %d to %d", a, maxAddressText, last, a.Number, addressSpace-1)
+	}
+	span.Last = uint16(n)
+	return span, nil
+}
+
 func parseAddress(s string) (Address, error) {
 	a := Address{Bit: -1}
 	if len(s) > maxAddressText {

@@ -180,13 +180,17 @@ func (c *Channel) newDevice(cfg Device) (*device, error) {
 		d.points = append(d.points, p)
 	}
 	d.last = newLasts(len(d.points))
-	d.plan = plan.New(items, c.limits(cfg))
+	limits, err := c.limits(cfg)
+	if err != nil {
+		return nil, err
+	}
+	d.plan = plan.New(items, limits)
 	d.status = acquisition.DeviceStatus{Device: cfg.Name, Endpoint: cfg.Endpoints[0], Tags: len(d.points), Blocks: len(d.plan.Blocks()),
 		Counters: acquisition.Counters{Exceptions: map[uint8]uint64{}}}
 	return d, nil
 }
 
-func (c *Channel) limits(cfg Device) plan.Limits {
+func (c *Channel) limits(cfg Device) (plan.Limits, error) {
 	gap := cfg.MaxGap
 	switch {
 	case gap < 0:
@@ -196,7 +200,8 @@ func (c *Channel) limits(cfg Device) plan.Limits {
 	case gap == 0:
 		gap = defaultGapTCP
 	}
-	return plan.Limits{Registers: cfg.MaxBlock, Bits: cfg.MaxBlock * registerBits, RegisterGap: gap, BitGap: gap * registerBits}
+	never, err := cfg.neverGap()
+	return plan.Limits{Registers: cfg.MaxBlock, Bits: cfg.MaxBlock * registerBits, RegisterGap: gap, BitGap: gap * registerBits, NeverGap: never}, err
 }
 
 // Devices implements [acquisition.Source].

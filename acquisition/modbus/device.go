@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"scada/acquisition"
+	"scada/acquisition/plan"
 	"scada/acquisition/tag"
 )
 
@@ -28,6 +29,7 @@ type Device struct {
 	Timeout   time.Duration // of one request; 0 means 1 s
 	Retries   int           // how often a read is repeated before the device is demoted; 0 to 5
 	MaxGap    int           // unwanted registers read rather than asking twice; -1 none, 0 default (16 on TCP, 6 on RTU)
+	NeverGap  []string      // stretches as hr:500-519 of which nothing is read that no tag is of
 	MaxBlock  int           // most registers in a request; 0 means 125
 	ByteOrder string        // ABCD, CDAB, BADC, DCBA; empty means ABCD
 	Window    int           // requests in flight on a TCP connection, 1 to 16, or WindowAuto; 0 means 1. Of several devices the smallest counts.
@@ -61,6 +63,7 @@ const (
 	minPeriod        = 10 * time.Millisecond
 	maxChannelUnits  = 256
 	maxRegisterBlock = 125
+	maxNeverGap      = 256 // stretches
 )
 
 // New returns one channel, a [*Channel], per distinct endpoint of the devices.
@@ -132,11 +135,29 @@ func (d *Device) check() error {
 		return fmt.Errorf("max_gap %d is not between -1 and %d", d.MaxGap, maxRegisterBlock)
 	case d.MaxBlock < 0 || d.MaxBlock > maxRegisterBlock:
 		return fmt.Errorf("max_block %d is not between 1 and %d", d.MaxBlock, maxRegisterBlock)
+	case len(d.NeverGap) > maxNeverGap:
+		return fmt.Errorf("never_gap: %d stretches, the limit is %d", len(d.NeverGap), maxNeverGap)
 	case d.Probe != "" && d.Probe != "none" && d.Probe != "tcp" && d.Probe != "read":
 		return fmt.Errorf("probe %q is not one of none, tcp, read", d.Probe)
 	case kind != kindTCP && (d.Unit == 0 || d.Unit > 247):
 		return fmt.Errorf("unit %d: on a serial line units are 1 to 247", d.Unit)
 	}
+	if _, err := d.neverGap(); err != nil {
+		return err
+	}
 	_, err := parseOrder(d.ByteOrder)
 	return err
+}
+
+// neverGap returns the stretches of which nothing is read that no tag is of.
+func (d *Device) neverGap() ([]plan.Span, error) {
+	var spans []plan.Span
+	for _, text := range d.NeverGap {
+		s, err := parseSpan(text)
+		if err != nil {
+			return nil, fmt.Errorf("never_gap: %w", err)
+		}
+		spans = append(spans, s)
+	}
+	return spans, nil
 }

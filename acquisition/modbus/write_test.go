@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -373,4 +374,37 @@ func TestClient(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDevicesWithTheirOwnWays: one without function 6 is written with 16, nothing is read of a stretch that is none of a
+// tag's, and no request is longer than the device takes.
+func TestDevicesWithTheirOwnWays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := Device{Name: "plc", Endpoints: []string{"tcp://plc:502"}, Unit: 1, WriteMultiple: true, MaxBlock: 5, NeverGap: []string{"hr:11", "hr:20-29"}}
+		for id, at := range []int{10, 12, 13, 16, 17, 18, 19, 30} {
+			d.Tags = append(d.Tags, tag.Definition{ID: tag.ID(id), Name: fmt.Sprint(at), Address: fmt.Sprintf("hr:%d", at), Type: tag.TypeUint16, ScanPeriod: testPeriod, Writable: true})
+		}
+		r := newRig(t, d)
+		var asked []string
+		r.slave.badReq = func(pdu []byte) bool { asked = append(asked, fmt.Sprintf("% x", pdu)); return false }
+		r.start()
+		time.Sleep(testPeriod / 2)
+		r.slave.mu.Lock()
+		slices.Sort(asked)
+		r.slave.badReq = nil
+		r.slave.mu.Unlock()
+		if got := fmt.Sprintf("%q", asked); got != `["03 00 0a 00 01" "03 00 0c 00 05" "03 00 11 00 03" "03 00 1e 00 01"]` {
+			t.Errorf("reads: %s", got)
+		}
+		r.sink.mu.Lock()
+		r.sink.expect = nil
+		r.sink.mu.Unlock()
+		if got := r.write(0, tag.Uint(tag.TypeUint16, 7)); got.Outcome != acquisition.Confirmed {
+			t.Errorf("%+v", got)
+		}
+		if w := r.writes(); len(w) != 1 || w[0] != "10 00 0a 00 01 02 00 07" {
+			t.Errorf("writes: %q", w)
+		}
+		r.stop()
+	})
 }

@@ -61,7 +61,19 @@ type Limits struct {
 	Bits         int // most bits in a request
 	RegisterGap  int // most unwanted registers between two values of one request
 	BitGap       int
+	NeverGap     []Span        // nothing in them is read that is not wanted
 	RetryRefused time.Duration // how often a value the device refused is asked for again; zero means 10 minutes
+}
+
+// Span is a stretch of an area, its ends included.
+type Span struct {
+	Area        Area
+	First, Last uint16
+}
+
+// meets reports whether [from, to) of an area has something of the span.
+func (s Span) meets(a Area, from, to int) bool {
+	return s.Area == a && from <= int(s.Last) && int(s.First) < to
 }
 
 const defaultRetryRefused = 10 * time.Minute
@@ -194,6 +206,11 @@ func fits(first, it Item, end int, l Limits, holes []hole) bool {
 	}
 	for _, h := range holes {
 		if h.in(it.Area, from, to) {
+			return false
+		}
+	}
+	for _, s := range l.NeverGap {
+		if int(it.Address) > end && s.meets(it.Area, end, int(it.Address)) {
 			return false
 		}
 	}

@@ -88,7 +88,7 @@ func (b *builder) modbus(path string, f *deviceFile, d *Device) {
 	m := f.Modbus
 	d.Modbus = &modbus.Device{
 		Name: f.Name, Endpoints: m.Endpoints, Timeout: m.Timeout, Retries: defaultRetries, ByteOrder: m.ByteOrder,
-		Window: int(m.Window), Probe: d.Probe,
+		Window: int(m.Window), Probe: d.Probe, NeverGap: m.NeverGap, MaxBlock: m.MaxBlock, WriteMultiple: m.WriteMultiple,
 	}
 	if m.Unit < 0 || m.Unit > 255 {
 		b.failf(path+".modbus.unit", "%d is outside 0 .. 255", m.Unit)

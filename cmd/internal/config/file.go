@@ -74,6 +74,10 @@ type modbusFile struct {
 	MaxGap    *int          `yaml:"max_gap"`
 	ByteOrder string        `yaml:"byte_order"`
 	Window    windowFile    `yaml:"window"`
+
+	NeverGap      []string `yaml:"never_gap" json:",omitempty"`
+	MaxBlock      int      `yaml:"max_block" json:",omitempty"`
+	WriteMultiple bool     `yaml:"write_multiple" json:",omitempty"`
 }
 
 type opcuaDeviceFile struct {

@@ -15,6 +15,7 @@ func TestNewSettingsLeaveTheDigestOfOldFilesAlone(t *testing.T) {
 		{&file{}, []string{"Profiles", "TextFiles"}},
 		{&opcuaDeviceFile{}, []string{"History"}},
 		{&deviceFile{}, []string{"Profile"}},
+		{&modbusFile{}, []string{"NeverGap", "MaxBlock", "WriteMultiple"}},
 		{&userFile{}, []string{"Areas"}},
 		{&historyFile{}, []string{"Export", "Backfill", "WhenFull"}},
 		{&webFile{}, []string{"TLS", "Insecure", "OIDC"}},

@@ -3,6 +3,7 @@ package config_test
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ const pumps = `
 profiles:
   pump:
     driver: modbus
-    modbus: {timeout: 300ms, byte_order: CDAB, window: 4}
+    modbus: {timeout: 300ms, byte_order: CDAB, window: 4, never_gap: ["hr:7-9"], max_block: 60, write_multiple: true}
     tags:
       - {name: speed, address: "hr:0", type: uint16, scale: {raw: [0, 1000], eu: [0, 50], curve: sqrt, clamp: true}, unit: Hz}
       - {name: hours, address: "hr:1", type: bcd32}
@@ -45,6 +46,9 @@ func TestProfiles(t *testing.T) {
 	p1, p2 := c.Devices[0].Modbus, c.Devices[1].Modbus
 	if p1.Timeout != 300*time.Millisecond || p2.Timeout != 2*time.Second || p2.ByteOrder != "CDAB" || p1.Window != 4 || p2.Window != modbus.WindowAuto || len(p1.Tags) != 3 || len(p2.Tags) != 3 {
 		t.Errorf("%+v\n%+v", p1, p2)
+	}
+	if !slices.Equal(p2.NeverGap, []string{"hr:7-9"}) || p2.MaxBlock != 60 || !p2.WriteMultiple {
+		t.Errorf("%+v", p2)
 	}
 	id, ok := c.Lookup("p2/speed")
 	if d := c.Tags[id]; !ok || d.Device != "p2" || !d.Root || !d.Clamp || d.Type != tag.TypeFloat64 || d.RawType != tag.TypeUint16 {
