@@ -95,7 +95,7 @@ func (s *Source) try(ctx context.Context, c *channel, part []int) acquisition.Tr
 			t.Timeouts++
 		case errors.Is(err, errHostile):
 			t.Malformed++
-		case isRefusal(err):
+		case isStatus(err):
 			t.Exceptions++
 		default:
 			t.Lost = true

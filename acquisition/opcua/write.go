@@ -56,8 +56,8 @@ func (s *Source) Write(ctx context.Context, w acquisition.Write) acquisition.Wri
 	switch {
 	case err == nil && len(res.Results) != 1:
 		err = fmt.Errorf("%w: %d results for one write", errHostile, len(res.Results))
-	case err == nil && res.Results[0] != ua.StatusOK && res.Results[0]&0x80000000 != 0:
-		return acquisition.WriteResult{Outcome: acquisition.Rejected, Err: res.Results[0]}
+	case err == nil && res.Results[0]&0x80000000 != 0:
+		err = res.Results[0]
 	}
 	if isRefusal(err) {
 		return acquisition.WriteResult{Outcome: acquisition.Rejected, Err: err}
@@ -69,16 +69,40 @@ func refused(err error) acquisition.WriteResult {
 	return acquisition.WriteResult{Outcome: acquisition.Refused, Err: err}
 }
 
-// isRefusal reports whether the server answered with an error, as opposed to not at all.
+// isStatus reports whether an error is a code of the protocol, as opposed to one of the connection.
+func isStatus(err error) bool {
+	var status ua.StatusCode
+	return errors.As(err, &status)
+}
+
+// isRefusal reports whether the server answered with an error that means it has not written. A server that is itself the
+// client of a device does not know that when the device is silent, and of an answer that cannot be read nobody knows.
 func isRefusal(err error) bool {
 	var status ua.StatusCode
-	return errors.As(err, &status) && status != ua.StatusBadTimeout && !errors.Is(err, errHostile)
+	if !errors.As(err, &status) || errors.Is(err, errHostile) {
+		return false
+	}
+	switch status {
+	case ua.StatusBadTimeout, ua.StatusBadRequestTimeout, ua.StatusBadCommunicationError, ua.StatusBadNoCommunication, ua.StatusBadConnectionClosed,
+		ua.StatusBadSecureChannelClosed, ua.StatusBadDecodingError, ua.StatusBadSecurityChecksFailed, ua.StatusBadUnexpectedError:
+		return false
+	}
+	return true
 }
 
 // encode converts engineering units to what the server's node holds.
 func (s *Source) encode(i int, value tag.Value) (raw tag.Value, v *ua.Variant, err error) {
 	x := &s.items[i]
 	raw = value
+	if value.Type() != tag.TypeString && value.Type() != tag.TypeBool {
+		f, r := value.Number(), x.def.Range
+		if math.IsNaN(f) || math.IsInf(f, 0) {
+			return raw, nil, fmt.Errorf("%v is not a number to write", value)
+		}
+		if !r.IsZero() && (f < r.Low || f > r.High) {
+			return raw, nil, fmt.Errorf("%s is outside the range %g to %g", value, r.Low, r.High)
+		}
+	}
 	if !x.def.Scale.IsZero() {
 		f := x.def.ToRaw(value.Number())
 		if x.def.RawType.IsInteger() {

@@ -3,14 +3,33 @@ package opcua
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"math"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	uacode "github.com/gopcua/opcua/ua"
 
 	"scada/acquisition"
 	"scada/acquisition/tag"
 	"scada/simulators/ua"
 )
+
+// TestRefusals: only an answer that means nothing was written is a refusal; after all others the value is read back.
+func TestRefusals(t *testing.T) {
+	for err, want := range map[error]bool{
+		uacode.StatusBadUserAccessDenied: true, uacode.StatusBadNotWritable: true, uacode.StatusBadOutOfRange: true, uacode.StatusBadTooManyOperations: true,
+		uacode.StatusBadTimeout: false, uacode.StatusBadRequestTimeout: false, uacode.StatusBadNoCommunication: false, uacode.StatusBadCommunicationError: false,
+		uacode.StatusBadDecodingError: false, uacode.StatusBadSecurityChecksFailed: false, uacode.StatusBadSecureChannelClosed: false,
+		io.EOF: false, fmt.Errorf("%w: %w", errHostile, uacode.StatusBadNotWritable): false,
+	} {
+		if got := isRefusal(err); got != want {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
+}
 
 // stubborn is a process that does with writes what its mode says.
 type stubborn struct {
@@ -52,7 +71,7 @@ func TestWhatBecomesOfAWrite(t *testing.T) {
 	s, err := New(Device{
 		Name: "skid", Endpoint: "opc.tcp://" + d.Addr().String(), Timeout: 300 * time.Millisecond,
 		Tags: []tag.Definition{{
-			Name: "sp", Address: "ns=2;s=sp", Type: tag.TypeFloat64, RawType: tag.TypeFloat32, Scale: tag.Linear{RawHigh: 10, High: 100}, Writable: true,
+			Name: "sp", Address: "ns=2;s=sp", Type: tag.TypeFloat64, RawType: tag.TypeFloat32, Scale: tag.Linear{RawHigh: 10, High: 100}, Writable: true, Range: tag.Range{High: 50},
 			ScanPeriod: 100 * time.Millisecond,
 		}},
 	}, Options{})
@@ -80,6 +99,11 @@ func TestWhatBecomesOfAWrite(t *testing.T) {
 		}
 	}
 	process.mode.Store(0)
+	for _, nonsense := range []tag.Value{tag.Float64(50.5), tag.Float64(-1), tag.Float64(math.NaN()), tag.Float64(math.Inf(1)), tag.String("1"), {}} {
+		if res := s.Write(ctx, acquisition.Write{Tag: 0, Value: nonsense}); res.Outcome != acquisition.Refused || res.Err == nil {
+			t.Errorf("%v: %s %v", nonsense, res.Outcome, res.Err)
+		}
+	}
 	d.Hang(true)
 	if res := s.Write(ctx, acquisition.Write{Tag: 0, Value: tag.Float64(40)}); res.Outcome != acquisition.Unknown {
 		t.Errorf("hanging: %s %v", res.Outcome, res.Err)
