@@ -282,6 +282,11 @@ func showADrawing(t *testing.T, r *rig, b *uitest.Tab) {
 	if found := b.Axe(axePath); found != "" {
 		t.Errorf("a user's drawing: %s", found)
 	}
+	const label = `[...document.querySelectorAll("#drawn text")].some(e => e.textContent === %q)`
+	b.Look("zh", "light")
+	b.Wait("its texts in Chinese", fmt.Sprintf(label, "原水流量"))
+	b.Look("en", "light")
+	b.Wait("its texts as they were drawn", fmt.Sprintf(label, "Raw water flow"))
 	b.Click(`#drawn [data-tag="intake/pump1/running"]`)
 	b.Wait("its faceplate", "document.querySelector('dialog')?.innerText.includes('intake/pump1/running')")
 	b.Escape()
@@ -295,7 +300,8 @@ func switchLanguageAndColours(t *testing.T, r *rig, b *uitest.Tab) {
 	chinese := "document.documentElement.lang === 'zh-CN' && document.documentElement.getAttribute('data-ix-color-schema') === 'dark' && document.querySelector('#main h1')?.innerText === '报警'"
 	b.Wait("Chinese and dark", chinese)
 	b.Wait("the text of the alarm", `document.querySelector('tr[data-alarm="chlorine-leak"]')?.innerText.includes('氯气泄漏检测')`)
-	b.Script("location.reload(); window.neverReloaded = false")
+	b.Script("window.old = true; location.reload()")
+	b.Wait("another page", "!window.old && window.scada && document.body") // the old one stays for a moment
 	b.Live(demoTags)
 	b.Wait("Chinese and dark after a reload", chinese)
 	b.GoTo("tags")

@@ -5,7 +5,7 @@ import { Binding } from "../parts/bind";
 import { client, every, Part, settings } from "../parts/context";
 import { faceplate } from "../parts/faceplate";
 import { here, link } from "../parts/routes";
-import { failureText } from "../parts/say";
+import { failureText, local } from "../parts/say";
 import { waterworks } from "./waterworks";
 
 /** builtIn is the name under which the waterworks stands in the list. */
@@ -18,6 +18,7 @@ export class Mimic extends Part {
   private names: string[] = [];
   private picture = here().params.get("picture") ?? builtIn;
   private asked = 0;
+  private texts = -1;
   private wide = false;
   private error = "";
 
@@ -28,7 +29,7 @@ export class Mimic extends Part {
   }
 
   protected override refresh(): void {
-    if (!this.binding || this.shape !== client.store.shape) {
+    if (!this.binding || this.shape !== client.store.shape || this.texts !== client.texts.version) {
       this.bind();
       return;
     }
@@ -77,9 +78,21 @@ export class Mimic extends Part {
     const root = this.querySelector(this.picture === builtIn ? ".mimic > svg" : "#drawn");
     if (!root) return;
     this.shape = client.store.shape;
+    this.texts = client.texts.version;
+    this.letter();
     this.binding = new Binding(root);
     this.binding.values();
     this.binding.alarms();
+  }
+
+  // What is written in a drawing is a text of the plant like a description.
+  private letter(): void {
+    for (const e of this.querySelectorAll<SVGElement>("#drawn text, #drawn tspan")) {
+      if (e.childElementCount > 0 || e.closest("[data-tag]")) continue;
+      const drawn = (e.dataset["drawn"] ??= e.textContent ?? "");
+      const text = local(drawn.trim()) || drawn;
+      if (e.textContent !== text) e.textContent = text;
+    }
   }
 
   private async list(): Promise<void> {
