@@ -27,7 +27,7 @@ func run() int {
 			continue
 		}
 		began := time.Now()
-		cmd := exec.Command("go", "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", each.String(), "-parallel", "2", t.pkg)
+		cmd := exec.Command("go", "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", each.String(), "-fuzzminimizetime", minimize, "-parallel", "2", t.pkg)
 		out, err := cmd.CombinedOutput()
 		if err != nil && !stoppedByClock(out) {
 			failed++
@@ -43,6 +43,9 @@ func run() int {
 	}
 	return 0
 }
+
+// minimize bounds the tries to make an interesting input shorter: without a bound a target with a long seed does nothing else.
+const minimize = "20x"
 
 // stoppedByClock tells the end of the time from a finding. Go's fuzzing engine sometimes reports its own -fuzztime limit as a failure
 // (golang/go#75804, in every 1.26 release): the bare error, and no failing input, which every failure of a target itself is written to.
