@@ -266,7 +266,7 @@ func TestAccessible(t *testing.T) {
 		b.Look(look.lang, look.theme)
 		for _, page := range uitest.Pages {
 			b.GoTo(page)
-			time.Sleep(300 * time.Millisecond)
+			b.Filled(page)
 			check(look.lang + " " + look.theme + " " + page)
 		}
 		b.GoTo("mimic")

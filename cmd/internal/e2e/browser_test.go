@@ -318,12 +318,6 @@ func switchLanguageAndColours(t *testing.T, r *rig, b *uitest.Tab) {
 	b.Wait("the description in English", found+`?.innerText.includes('Coagulant dose set-point')`)
 }
 
-// filled is what a page has when its data have come.
-var filled = map[string]string{
-	"overview": ".events tr", "mimic": ".m-reading", "tags": "tr[data-tag]", "alarms": "tr[data-alarm]", "kpi": ".kpi .n", "trends": `[data-pen]:not([data-samples="0"])`,
-	"devices": "tr[data-device]", "redundancy": "#role-events tr", "journal": "#journal-table tbody tr", "settings": "tr[data-user]",
-}
-
 // takePictures shows every page in both colour schemes and both languages, and on a tablet, and has axe look at half of them.
 func takePictures(t *testing.T, r *rig, b *uitest.Tab) {
 	looks := []struct {
@@ -335,8 +329,7 @@ func takePictures(t *testing.T, r *rig, b *uitest.Tab) {
 		b.Look(l.lang, l.theme)
 		for _, page := range uitest.Pages {
 			b.GoTo(page)
-			b.Wait(page+" has its data", "!document.querySelector('#main .error') && document.querySelector('"+filled[page]+"')")
-			b.Settle()
+			b.Filled(page)
 			b.Shot(fmt.Sprintf("%s-%s-%s-%d", page, l.lang, l.theme, l.width))
 			if l.width == 1280 && (l.lang == "en") == (l.theme == "dark") { // the tests of web/ui have the other two
 				if found := b.Axe(axePath); found != "" {

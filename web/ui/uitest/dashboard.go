@@ -11,6 +11,19 @@ import (
 // Pages are the pages of the dashboard, by the names in their addresses.
 var Pages = []string{"overview", "mimic", "tags", "alarms", "kpi", "trends", "devices", "redundancy", "journal", "settings"}
 
+// filled is what a page has when its data have come.
+var filled = map[string]string{
+	"overview": ".events tr", "mimic": ".m-reading", "tags": "tr[data-tag]", "alarms": "tr[data-alarm]", "kpi": ".kpi .n", "trends": `[data-pen]:not([data-samples="0"])`,
+	"devices": "tr[data-device]", "redundancy": "#role-events tr", "journal": "#journal-table tbody tr", "settings": "tr[data-user]",
+}
+
+// Filled waits until the page shown has its data and is drawn.
+func (b *Tab) Filled(page string) {
+	b.t.Helper()
+	b.Wait(page+" has its data", fmt.Sprintf("!document.querySelector('#main .error') && document.querySelector(%q)", filled[page]))
+	b.Settle()
+}
+
 // SignIn opens a node's page, logs in as a person does, and waits for live values of at least so many tags.
 func (b *Tab) SignIn(url, user, password string, tags int) {
 	b.t.Helper()
