@@ -36,7 +36,7 @@ func TestEveryEventHasItsWords(t *testing.T) {
 	}
 	for _, w := range words {
 		if !strings.Contains(table, `"`+w+`": {`) {
-			t.Errorf("there are no words for %s", w)
+			t.Errorf("src/core/messages.ts has no words for %s", w)
 		}
 	}
 }

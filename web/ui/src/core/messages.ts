@@ -470,6 +470,7 @@ export const messages = {
   "event.history-export-parked": { en: "export: samples parked", zh: "历史外送：样本搁置" },
   "event.history-export-missed": { en: "export: samples missed", zh: "历史外送：样本缺失" },
   "event.HISTORY_DIVERGED": { en: "archives differ", zh: "历史库不一致" },
+  "event.history dropped": { en: "history dropped", zh: "历史数据丢弃" },
   "event.history damaged": { en: "history damaged", zh: "历史数据损坏" },
   "event.history repaired": { en: "history repaired", zh: "历史数据修复" },
   "event.history imported": { en: "history imported", zh: "历史数据导入" },
