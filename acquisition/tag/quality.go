@@ -70,6 +70,9 @@ func (q Quality) String() string {
 	if s, ok := qualityNames[q.Code()]; ok {
 		return s
 	}
+	if s, ok := otherNames[q.Code()]; ok {
+		return s
+	}
 	hex := "_0x" + strconv.FormatUint(uint64(q), 16)
 	switch {
 	case q.IsGood():
@@ -82,9 +85,11 @@ func (q Quality) String() string {
 
 // ParseQuality returns the quality with the given OPC UA name.
 func ParseQuality(s string) (Quality, bool) {
-	for q, name := range qualityNames {
-		if name == s {
-			return q, true
+	for _, names := range []map[Quality]string{qualityNames, otherNames} {
+		for q, name := range names {
+			if name == s {
+				return q, true
+			}
 		}
 	}
 	return 0, false

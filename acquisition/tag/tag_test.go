@@ -44,11 +44,14 @@ func TestLinearReturnsTheRawNumber(t *testing.T) {
 }
 
 func TestQualityNamesReadBack(t *testing.T) {
-	for _, q := range []tag.Quality{tag.Good, tag.UncertainLastUsableValue, tag.BadCommunicationError, tag.BadSensorFailure} {
+	for _, q := range []tag.Quality{tag.Good, tag.UncertainLastUsableValue, tag.BadCommunicationError, tag.BadSensorFailure, 0x40A40000, 0x801F0000, 0x40000000, 0x80000000} {
 		back, ok := tag.ParseQuality(q.String())
 		if !ok || back != q {
 			t.Errorf("%#x: %s read back as %#x", uint32(q), q, uint32(back))
 		}
+	}
+	if s := tag.Quality(0x40A40000).String(); s != "Uncertain_DataSubNormal" {
+		t.Errorf("the quality of an aggregate of data that is not all good is %q", s)
 	}
 	if s := tag.Quality(0x80FF0000).String(); s != "Bad_0x80ff0000" {
 		t.Errorf("unnamed code prints %q", s)
