@@ -42,10 +42,10 @@ func TestConfigurationErrors(t *testing.T) {
 		{"limits", "Hi must be a number", with(func(d *def) { d.Limits = lim(map[alarms.Level]float64{alarms.LevelHi: math.NaN()}) })},
 		{"limits", "T.X: Lo must be below Hi", with(func(d *def) { d.Limits = lim(map[alarms.Level]float64{alarms.LevelLo: 80, alarms.LevelHi: 20}) })},
 		{"limits", "T.X: Hi must be below HiHi", with(func(d *def) { d.Limits = lim(map[alarms.Level]float64{alarms.LevelHi: 80, alarms.LevelHiHi: 80}) })},
-		{"deadband", "T.X: HiHi - deadband must stay above Hi", with(func(d *def) {
+		{"deadband", "T.X: HiHi - deadband must stay above Hi: 90 - 10 is not above 80", with(func(d *def) {
 			d.Limits, d.Deadband = lim(map[alarms.Level]float64{alarms.LevelHi: 80, alarms.LevelHiHi: 90}), 10
 		})},
-		{"deadband", "T.X: LoLo + deadband must stay below Lo", with(func(d *def) {
+		{"deadband", "T.X: LoLo + deadband must stay below Lo: 10 + 10 is not below 20", with(func(d *def) {
 			d.Limits, d.Deadband = lim(map[alarms.Level]float64{alarms.LevelLoLo: 10, alarms.LevelLo: 20}), 10
 		})},
 		{"deadband", "T.X: Hi - deadband must stay above Lo", with(func(d *def) {

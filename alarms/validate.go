@@ -221,10 +221,10 @@ func (c *checker) pair(below, above Level) {
 		return
 	}
 	if db := pick(d.Deadbands, above, d.Deadband); above.high() && hi-db <= lo {
-		c.fail("deadband", "%s - deadband must stay above %s", above, below)
+		c.fail("deadband", "%s - deadband must stay above %s: %g - %g is not above %g", above, below, hi, db, lo)
 	}
 	if db := pick(d.Deadbands, below, d.Deadband); !below.high() && lo+db >= hi {
-		c.fail("deadband", "%s + deadband must stay below %s", below, above)
+		c.fail("deadband", "%s + deadband must stay below %s: %g + %g is not below %g", below, above, lo, db, hi)
 	}
 }
 
