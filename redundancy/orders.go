@@ -3,6 +3,7 @@ package redundancy
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"scada/redundancy/role"
@@ -114,7 +115,7 @@ func (n *Node) change(ctx context.Context, area string, kind role.Kind, reason s
 	select {
 	case problem := <-end:
 		if problem != "" {
-			return fmt.Errorf("%w: %s", ErrRefused, problem)
+			return fmt.Errorf("%w: %s", ErrRefused, strings.TrimPrefix(problem, ErrRefused.Error()+": ")) // the peer says it, too
 		}
 		return nil
 	case <-ctx.Done():
