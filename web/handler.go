@@ -39,6 +39,9 @@ func (s *Server) buildHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	for _, rt := range routes() {
 		mux.Handle(rt.method+" "+rt.pattern, s.serveRoute(rt))
+		if !strings.HasPrefix(rt.pattern, base+"/") { // health and metrics are where probes look for them, and with the rest
+			mux.Handle(rt.method+" "+base+rt.pattern, s.serveRoute(rt))
+		}
 	}
 	s.mux = mux
 	mux.HandleFunc("/", s.serveRest)

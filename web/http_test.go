@@ -142,6 +142,23 @@ func TestHealth(t *testing.T) {
 	})
 }
 
+// TestHealthAndMetricsBelowTheBase: what is at the root for probes is found beside the rest, too, and is guarded alike.
+func TestHealthAndMetricsBelowTheBase(t *testing.T) {
+	bubble(t, newFake("a"), func(r *rig) {
+		for _, path := range []string{"/health/live", "/health/ready", "/health/active"} {
+			if a, b := r.do("GET", path, ""), r.do("GET", base+path, ""); a.status != b.status || a.body != b.body {
+				t.Errorf("%s: %d %s below the base, %d %s at the root", path, b.status, b.body, a.status, a.body)
+			}
+		}
+		if a := r.do("GET", base+"/metrics", ""); a.status != 401 {
+			t.Errorf("metrics as nobody: %d", a.status)
+		}
+		if a := r.do("GET", base+"/metrics", "", bearer("tok-viewer")...); a.status != 200 || !strings.HasPrefix(a.body, "#") {
+			t.Errorf("metrics: %d %.80s", a.status, a.body)
+		}
+	})
+}
+
 func TestMetrics(t *testing.T) {
 	bubble(t, newFake("a", float("a/x")), func(r *rig) {
 		s, _ := r.hello("tok-viewer", "")

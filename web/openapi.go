@@ -33,7 +33,7 @@ func describe(table []route, version string) object {
 	schema(typeOf[api.Problem](), schemas)
 	return object{
 		"openapi": "3.1.0",
-		"info":    object{"title": "SCADA node", "version": version, "description": "Errors are RFC 9457 problem documents. Times are RFC 3339 UTC, qualities OPC UA status names."},
+		"info":    object{"title": "SCADA node", "version": version, "description": "Errors are RFC 9457 problem documents. Times are RFC 3339 UTC, qualities OPC UA status names. Health and metrics answer below " + base + " as well."},
 		"paths":   paths,
 		"components": object{"schemas": schemas, "securitySchemes": object{
 			"bearer": object{"type": "http", "scheme": "bearer"},
