@@ -61,6 +61,9 @@ func (a *app) alarmVerb(command, short string) *cobra.Command {
 		if command == api.AlarmShelve && (!in.OneShot || cmd.Flags().Changed("for")) {
 			in.ForS = int64(period / time.Second)
 		}
+		if command == api.AlarmComment && in.Comment == "" {
+			return usage(`say it with --comment "TEXT"; what stands without is the id of an alarm`)
+		}
 		refs, err := alarmRefs(args)
 		if err != nil {
 			return err

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,7 +46,7 @@ func (s nodeStatus) findings() []string {
 	}
 	lines := []string{"", "node " + s.Checks.Node + ":"}
 	for _, c := range s.Checks.Checks {
-		value := fmt.Sprintf("%.4g %s", c.Value, c.Unit)
+		value := measured(c.Value) + " " + c.Unit
 		line := fmt.Sprintf("  %-4s  %-20s  %-14s  %s", c.State, c.Name, value, c.Text)
 		if c.Advice != "" {
 			line += " -> " + c.Advice
@@ -52,6 +54,14 @@ func (s nodeStatus) findings() []string {
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// measured is a number with what matters of it, never with an exponent.
+func measured(v float64) string {
+	if math.Abs(v) >= 1000 {
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(v, 'g', 4, 64)
 }
 
 // failing says that a check of a node fails, for scripts.

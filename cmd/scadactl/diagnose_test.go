@@ -50,6 +50,14 @@ func call(t *testing.T, servers string, args ...string) (code int, out string) {
 	return code, stdout.String() + stderr.String()
 }
 
+func TestMeasuredHasNoExponent(t *testing.T) {
+	for v, want := range map[float64]string{0: "0", 2.5: "2.5", 13.4567: "13.46", 999.96: "1000", 16000: "16000", 20480.4: "20480", -123456: "-123456"} {
+		if got := measured(v); got != want {
+			t.Errorf("%v is shown as %q, want %q", v, got, want)
+		}
+	}
+}
+
 func TestNodeStatusShowsChecks(t *testing.T) {
 	for state, want := range map[string]int{api.CheckOK: exitOK, api.CheckWarn: exitOK, api.CheckFail: exitFailed} {
 		p := newPlant()

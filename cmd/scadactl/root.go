@@ -103,6 +103,7 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use: "scadactl", Short: "Operate a pair of SCADA servers",
 		Long:          "Operate a pair of SCADA servers.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the server, 4 no server reached.",
+		Version:       version,
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			a.timeoutSet = cmd.Flags().Changed("timeout")
