@@ -23,6 +23,12 @@ import (
 type past struct {
 	*fake
 	answer func(ctx context.Context, q api.HistoryQuery, give func(api.Series) error) (string, error)
+	slow   func() // of previews
+}
+
+func (p past) PreviewAlarm(ctx context.Context, r api.PreviewRequest) (api.Preview, error) {
+	p.slow()
+	return p.fake.PreviewAlarm(ctx, r)
 }
 
 func (p past) History(ctx context.Context, q api.HistoryQuery, give func(api.Series) error) (string, error) {
@@ -228,6 +234,34 @@ func TestAnswersAreBoundedTogether(t *testing.T) {
 		defer r.s.answers.mu.Unlock()
 		if a := r.s.answers; a.left != maxAnswers || len(a.taken) != 0 {
 			t.Errorf("left %d, taken %v", a.left, a.taken)
+		}
+	})
+}
+
+// TestPreviewsAreBounded: each has all its samples in memory, so there are two at a time, of two users.
+func TestPreviewsAreBounded(t *testing.T) {
+	var begun, let chan struct{}
+	p := past{fake: newFake("a", float("a/x")), slow: func() { begun <- struct{}{}; <-let }}
+	pastRig(t, p, func(r *rig) {
+		begun, let = make(chan struct{}), make(chan struct{})
+		done := make(chan answer, 2)
+		ask := func(token string) answer {
+			return r.do("POST", "/api/v1/alarms/preview", `{"alarm":"high","from":"2026-11-22T12:00:00Z","to":"2026-11-22T13:00:00Z"}`, bearer(token)...)
+		}
+		for _, token := range []string{"tok-operator", "tok-engineer"} {
+			go func() { done <- ask(token) }()
+			<-begun
+		}
+		for _, token := range []string{"tok-operator", "tok-admin"} {
+			if a := ask(token); a.status != 429 {
+				t.Errorf("a third one by %s: %d %s", token, a.status, a.body)
+			}
+		}
+		for range 2 {
+			let <- struct{}{}
+			if a := <-done; a.status != 200 {
+				t.Errorf("%d %s", a.status, a.body)
+			}
 		}
 	})
 }
