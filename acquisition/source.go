@@ -149,5 +149,6 @@ type DeviceStatus struct {
 	Tags        int
 	Window      int // requests that may be in flight; 0 where that has no meaning
 	Blocks      int // requests per full scan
+	Unwanted    int // registers and bits in them that no tag is of
 	Counters    Counters
 }

@@ -185,7 +185,7 @@ func (c *Channel) newDevice(cfg Device) (*device, error) {
 		return nil, err
 	}
 	d.plan = plan.New(items, limits)
-	d.status = acquisition.DeviceStatus{Device: cfg.Name, Endpoint: cfg.Endpoints[0], Tags: len(d.points), Blocks: len(d.plan.Blocks()),
+	d.status = acquisition.DeviceStatus{Device: cfg.Name, Endpoint: cfg.Endpoints[0], Tags: len(d.points), Blocks: len(d.plan.Blocks()), Unwanted: d.plan.Unwanted(),
 		Counters: acquisition.Counters{Exceptions: map[uint8]uint64{}}}
 	return d, nil
 }

@@ -145,7 +145,7 @@ func (s *session) rebuild(d *device) {
 	}
 	d.polls = polls
 	s.c.mu.Lock()
-	d.status.Blocks, d.longest = len(polls), longestOf(d.plan.Blocks())
+	d.status.Blocks, d.status.Unwanted, d.longest = len(polls), d.plan.Unwanted(), longestOf(d.plan.Blocks())
 	s.c.mu.Unlock()
 }
 

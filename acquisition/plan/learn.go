@@ -19,6 +19,14 @@ func New(items []Item, limits Limits) *Plan {
 // Blocks returns the requests of a full scan. The slice and the blocks change only in Accepted, Refused and TooLong.
 func (p *Plan) Blocks() []*Block { return p.blocks }
 
+// Unwanted returns how many registers and bits of a full scan nobody wants: the gaps.
+func (p *Plan) Unwanted() (n int) {
+	for _, b := range p.blocks {
+		n += int(b.Count) - b.Used()
+	}
+	return n
+}
+
 // merge plans items and marks those that lie in a known hole.
 func (p *Plan) merge(items []Item) []*Block {
 	blocks := merge(items, p.limits, p.holes)

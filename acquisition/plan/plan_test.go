@@ -66,9 +66,13 @@ func TestMerge(t *testing.T) {
 }
 
 func TestUsed(t *testing.T) {
-	b := New(regs(10, 4, 12, 4, 12, 1, 20, 1), Limits{RegisterGap: 8}).Blocks()[0]
+	p := New(regs(10, 4, 12, 4, 12, 1, 20, 1, 100, 1, 102, 1), Limits{RegisterGap: 8})
+	b := p.Blocks()[0]
 	if b.Count != 11 || b.Used() != 7 {
 		t.Errorf("%d of %d registers used, want 7 of 11", b.Used(), b.Count)
+	}
+	if n := p.Unwanted(); n != 5 {
+		t.Errorf("%d registers nobody wants, want 5", n)
 	}
 }
 

@@ -14,7 +14,7 @@ type collector struct {
 	pathUp, pathRTT, pathLost                *prometheus.Desc
 	lag, published, durable                  *prometheus.Desc
 	samples, stored, lost, diskBytes, alarms *prometheus.Desc
-	requests, timeouts, overruns             *prometheus.Desc
+	devices                                  deviceMetrics
 }
 
 func newCollector(s *Server) *collector {
@@ -38,9 +38,7 @@ func newCollector(s *Server) *collector {
 		lost:      d("history_lost_total", "Samples the history could not record."),
 		diskBytes: d("history_disk_bytes", "Size of the history on disk."),
 		alarms:    d("alarms", "Alarm conditions by state.", "area", "state"),
-		requests:  d("device_requests_total", "Requests sent to the device.", "device"),
-		timeouts:  d("device_timeouts_total", "Requests without an answer in time.", "device"),
-		overruns:  d("device_overruns_total", "Poll slots missed.", "device"),
+		devices:   newDeviceMetrics(d),
 	}
 }
 
@@ -93,9 +91,7 @@ func (c *collector) area(a *area, gauge func(*prometheus.Desc, float64, ...strin
 		return
 	}
 	for _, d := range a.group.Status() {
-		count(c.requests, d.Counters.Requests, d.Device)
-		count(c.timeouts, d.Counters.Timeouts, d.Device)
-		count(c.overruns, d.Counters.Overruns, d.Device)
+		c.devices.collect(d, gauge, count)
 	}
 }
 

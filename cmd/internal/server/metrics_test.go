@@ -56,7 +56,9 @@ func metricRows(families []*dto.MetricFamily) []string {
 // TestMetricsAreDocumented compares docs/metrics.md with a pair that has done everything metrics count: it polls, has an
 // alarm, is asked over HTTP, its link is secured, and it exports its history.
 func TestMetricsAreDocumented(t *testing.T) {
-	bubbleOf(t, strings.Replace(bubblePlant, "redundancy: {", "redundancy: {tls: {dir: pki/link}, ", 1)+exportSection, func(w *world) {
+	plant := strings.Replace(bubblePlant, "redundancy: {", "redundancy: {tls: {dir: pki/link}, ", 1)
+	plant = strings.Replace(plant, "\ntags:\n", "\ntags:\n  - {name: beyond, device: plc, address: \"hr:90\", type: uint16, scan: fast}\n", 1) // the device answers with an exception
+	bubbleOf(t, plant+exportSection, func(w *world) {
 		t := w.t
 		time.Sleep(5 * time.Second) // not paired: a polls and says what it knows
 		a := w.node["a"]
