@@ -28,6 +28,10 @@ A controller with listen: "pty:line1" is on a serial line: the path line1, besid
 what a device takes as rtu:///path/to/line1?baud=19200. Faults of lines: bad-crc, wrong-unit, garbage-first (noise),
 echo, split-exception, late, drip, silent, refuse (unplugged).
 
+As many controllers as a large plant has, many1 to many1000 on ports that follow each other, with registers that prove
+themselves (what they hold follows from device, address and time: plc.ProofValue):
+  many: {listen: "127.0.0.1:20000", count: 1000, registers: 1000, tick: 1s, latency: 5ms}
+
 sim.yaml may have a scenario, which happens by itself, again and again with repeat:
   scenario:
     repeat: 10m
@@ -81,6 +85,9 @@ func announce(w io.Writer, p *plant.Plant, c *plant.Config) {
 	}
 	for _, u := range c.OPCUA {
 		fmt.Fprintf(w, "opcua   %s  %s\n", p.Addr(u.Device), u.Device)
+	}
+	if n := c.Many.Count; n > 0 {
+		fmt.Fprintf(w, "modbus  %s  many1 … many%d, on this port and those that follow\n", p.Addr("many1"), n)
 	}
 	if a := p.ControlAddr(); a != nil {
 		fmt.Fprintf(w, "control %s\n", a)

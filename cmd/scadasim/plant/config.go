@@ -37,6 +37,7 @@ type Config struct {
 	Journal int          `yaml:"journal"` // requests kept
 	Modbus  []ModbusFile `yaml:"modbus"`
 	OPCUA   []OPCUAFile  `yaml:"opcua"`
+	Many    ManyFile     `yaml:"many"`
 
 	Scenario ScenarioFile `yaml:"scenario"`
 
@@ -157,7 +158,7 @@ func (k *checker) check(c *Config) {
 	if c.Journal < 1 || c.Journal > maxJournal {
 		k.failf("journal", "%d is outside 1..%d", c.Journal, maxJournal)
 	}
-	if n := len(c.Modbus) + len(c.OPCUA); n == 0 || n > maxServers {
+	if n := len(c.Modbus) + len(c.OPCUA); n == 0 && c.Many == (ManyFile{}) || n > maxServers {
 		k.failf("modbus", "%d servers, 1 to %d are possible", n, maxServers)
 		return
 	}
@@ -173,6 +174,7 @@ func (k *checker) check(c *Config) {
 	for i := range c.Modbus {
 		taken[c.Modbus[i].Name] = "modbus"
 	}
+	k.many(c, taken)
 	c.events = k.scenario(c, taken)
 }
 

@@ -74,6 +74,9 @@ func New(c *Config, o Options) (*Plant, error) {
 			return nil, err
 		}
 	}
+	if err := p.addMany(&c.Many); err != nil {
+		return nil, err
+	}
 	return p, nil
 }
 
