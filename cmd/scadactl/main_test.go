@@ -448,7 +448,7 @@ func TestTailMovesToTheOtherServer(t *testing.T) {
 // TestASilentNodeIsNotShownAsActive: the other node keeps what it last heard; after a kill both would read "active".
 func TestASilentNodeIsNotShownAsActive(t *testing.T) {
 	p := api.Pair{Nodes: []api.Node{
-		{Node: "a", Areas: []api.Area{{Area: "main", Role: api.RoleActive, Confirmed: true}}},
+		{Node: "a", Areas: []api.Area{{Area: "main", Role: api.RoleUnknown, Was: api.RoleActive}}},
 		{Node: "b", Reachable: true, Areas: []api.Area{{Area: "main", Role: api.RoleActive, Confirmed: true}}},
 	}, LastSwitch: &api.Switch{Area: "main", To: "b"}}
 	got := roleTable(p)

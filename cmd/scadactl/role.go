@@ -115,8 +115,8 @@ func roleTable(p api.Pair) table {
 		}
 		for _, ar := range areas {
 			duty, confirmed := ar.Role, yes(ar.Confirmed)
-			if !n.Reachable && duty != "" { // what it last said is no news of what it is now
-				duty, confirmed = "unknown, was "+duty, "?"
+			if duty == api.RoleUnknown {
+				duty, confirmed = "unknown, was "+ar.Was, "?"
 			}
 			designation := n.Designation
 			if ar.Designation != "" {

@@ -65,8 +65,10 @@ const (
 	DesignatedStandby = "standby"
 )
 
-// The roles a node can have in an area.
+// The roles a node can have in an area. RoleUnknown is the role of a node that does not answer: what it told last is no
+// news of what it is now, and two active nodes must not be counted where there is one.
 const (
+	RoleUnknown     = "unknown"
 	RoleActive      = "active"
 	RoleStandby     = "standby"
 	RoleStarting    = "starting"
@@ -78,12 +80,14 @@ const (
 type Area struct {
 	Area string `json:"area"`
 	// Designation is primary or standby for this area: with crossed areas a node is both.
-	Designation string    `json:"designation,omitempty"`
-	Role        string    `json:"role"`
-	Epoch       uint64    `json:"epoch"`
-	Confirmed   bool      `json:"confirmed"`
-	Since       time.Time `json:"since"`
-	Reason      string    `json:"reason"`
+	Designation string `json:"designation,omitempty"`
+	Role        string `json:"role"`
+	// Was is the role that a node with the role unknown told last.
+	Was       string    `json:"was,omitempty"`
+	Epoch     uint64    `json:"epoch"`
+	Confirmed bool      `json:"confirmed"`
+	Since     time.Time `json:"since"`
+	Reason    string    `json:"reason"`
 }
 
 // Path is one network path between the nodes.

@@ -9,6 +9,7 @@ import (
 
 	"scada/acquisition/tag"
 	"scada/redundancy/role"
+	"scada/web/api"
 )
 
 // systemPlant has the pair itself as a device: its paths, the other node and the controller are watched by alarms.
@@ -83,6 +84,15 @@ func TestALostPathIsAnAlarm(t *testing.T) {
 		w.within(5*time.Second, "b is active", w.roleIs("b", role.Active))
 		w.within(5*time.Second, "b misses a", w.alarm("b", "a-lost", "UNACK"))
 		w.within(time.Second, "a is not reachable", is("b", "system/a/reachable", tag.Bool(false)))
+		for _, n := range (backend{w.node["b"]}).Role().Nodes { // who counts the active nodes must find one
+			got, want := n.Areas[0], api.Area{Role: api.RoleActive}
+			if n.Node == "a" {
+				want = api.Area{Role: api.RoleUnknown, Was: api.RoleActive}
+			}
+			if got.Role != want.Role || got.Was != want.Was {
+				w.t.Errorf("b shows %s as %q, was %q", n.Node, got.Role, got.Was)
+			}
+		}
 		w.net.Power("a", true)
 		w.start("a")
 		w.ready()

@@ -59,8 +59,12 @@ func (b backend) peerNode(st redundancy.Status) api.Node {
 	}
 	n.Ready = n.Ready && len(n.NotReady) == 0
 	for _, a := range st.Peer.Areas {
-		n.Areas = append(n.Areas, api.Area{Area: a.Area, Designation: b.designatedFor(a.Area, n.Node), Role: a.Role.String(), Epoch: a.Epoch,
-			Confirmed: a.Confirmed, Since: a.Since, Reason: a.Reason})
+		area := api.Area{Area: a.Area, Designation: b.designatedFor(a.Area, n.Node), Role: a.Role.String(), Epoch: a.Epoch,
+			Confirmed: a.Confirmed, Since: a.Since, Reason: a.Reason}
+		if !n.Reachable {
+			area.Role, area.Was, area.Confirmed = api.RoleUnknown, area.Role, false
+		}
+		n.Areas = append(n.Areas, area)
 		n.Mirror = mirrorJSON(n.Mirror, a.Mirror)
 	}
 	for _, p := range st.Paths {
