@@ -17,7 +17,7 @@ type agreement struct {
 
 func openAgreement(dir string) *agreement {
 	a := &agreement{path: filepath.Join(dir, "agreed.json"), until: map[string]int64{}}
-	b, err := os.ReadFile(a.path)
+	b, err := readStored(a.path, smallFile)
 	if err == nil {
 		err = json.Unmarshal(b, &a.until)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -15,8 +14,12 @@ import (
 	"scada/acquisition/app"
 )
 
-// maxStates is the most a file of states may have: every application's, with its name.
-const maxStates = 128 << 20
+const (
+	// maxStates is the most bytes a file of states may have: every application's, with its name.
+	maxStates = 128 << 20
+	// maxAppFile is the most bytes the file of an application may have: its generations, each character escaped at worst.
+	maxAppFile = 8 * maxKeptSource
+)
 
 // storedState is the last state of an application on disk, and the generation that made it. The states of an area are one file:
 // each call may change one, and a file for each would be hundreds of writes a second.
@@ -32,7 +35,7 @@ func (h *apps) path(name string) string { return filepath.Join(h.dir, name+".jso
 func (h *apps) load(name string) {
 	r := &appRecord{Name: name}
 	h.records[name] = r
-	b, err := os.ReadFile(h.path(name))
+	b, err := readStored(h.path(name), maxAppFile)
 	switch {
 	case err == nil:
 		err = json.Unmarshal(b, r)
@@ -74,16 +77,9 @@ func (h *apps) loadStates() {
 		return
 	}
 	h.stored = map[string]storedState{}
-	info, err := os.Stat(h.statesPath())
+	b, err := readStored(h.statesPath(), maxStates)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
-	}
-	if err == nil && info.Size() > maxStates {
-		err = fmt.Errorf("%d bytes, the limit is %d", info.Size(), maxStates)
-	}
-	var b []byte
-	if err == nil {
-		b, err = os.ReadFile(h.statesPath())
 	}
 	if err == nil {
 		err = json.Unmarshal(b, &h.stored)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 	"unicode"
@@ -77,12 +76,7 @@ func (h *apps) changedFile(ctx context.Context, name string) {
 
 // readSource reads the source of an application.
 func readSource(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("reading an application: %w", err)
-	}
-	defer func() { _ = f.Close() }() // only read
-	b, err := io.ReadAll(io.LimitReader(f, script.MaxSourceBytes+1))
+	b, err := readStored(path, script.MaxSourceBytes)
 	if err != nil {
 		return "", fmt.Errorf("reading an application: %w", err)
 	}

@@ -32,6 +32,9 @@ const (
 	drawingsPause = 10 * time.Second // after a comparison that failed
 	maxGone       = 1_000            // removed drawings that are remembered, so that the other node does not bring them back
 	maxDrawings   = web.MaxMimics
+
+	// maxDrawingList is the most bytes the list may have: what is known and what was seen, each with its name and its hash.
+	maxDrawingList = 2 * (maxDrawings + maxGone) * 1024
 )
 
 // drawing is a version of a drawing. Of two versions the later one counts.
@@ -74,7 +77,7 @@ func (s *Server) openDrawings(data string) error {
 	if err := os.MkdirAll(d.store, 0o750); err != nil {
 		return fmt.Errorf("folder of the drawings: %w", err)
 	}
-	b, err := os.ReadFile(d.list)
+	b, err := readStored(d.list, maxDrawingList)
 	var stored drawingList
 	if err == nil {
 		err = json.Unmarshal(b, &stored)
@@ -105,7 +108,7 @@ func (d *drawings) file(name string) string { return filepath.Join(d.store, name
 
 // has reports whether the stored file is the version.
 func (d *drawings) has(name string, v drawing) bool {
-	b, err := os.ReadFile(d.file(name))
+	b, err := readStored(d.file(name), svg.MaxBytes)
 	return err == nil && web.MimicName(name) && hashOf(b) == v.Hash
 }
 
@@ -151,12 +154,11 @@ func (d *drawings) look(now time.Time) {
 // edited takes over a file of the people's folder if it has another content than at the last look.
 func (d *drawings) edited(name, path string, now time.Time) bool {
 	info, err := os.Stat(path)
-	if err != nil || info.Size() > svg.MaxBytes {
-		d.s.log.Warn("A drawing is not taken over", "file", path, "most", svg.MaxBytes, "error", err)
-		return false
+	var b []byte
+	if err == nil {
+		b, err = readStored(path, svg.MaxBytes)
 	}
-	b, err := os.ReadFile(path)
-	if err != nil || len(b) > svg.MaxBytes {
+	if err != nil {
 		d.s.log.Warn("A drawing is not taken over", "file", path, "most", svg.MaxBytes, "error", err)
 		return false
 	}

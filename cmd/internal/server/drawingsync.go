@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"time"
 
 	"scada/web"
@@ -128,7 +127,7 @@ func (d *drawings) packed(name string) ([]byte, error) {
 	if d.known[name].Hash == "" {
 		return nil, fmt.Errorf("there is no drawing %q", name)
 	}
-	b, err := os.ReadFile(d.file(name))
+	b, err := readStored(d.file(name), svg.MaxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("drawing %s: %w", name, err)
 	}

@@ -78,16 +78,9 @@ func (x *exporter) path(target string) string {
 
 // load restores what an engine had when the node ended. A standby is told anew.
 func (x *exporter) load(target string) export.State {
-	info, err := os.Stat(x.path(target))
+	b, err := readStored(x.path(target), export.MaxState)
 	if errors.Is(err, fs.ErrNotExist) {
 		return export.State{}
-	}
-	var b []byte
-	if err == nil && info.Size() > export.MaxState {
-		err = fmt.Errorf("it has %d bytes, the limit is %d", info.Size(), export.MaxState)
-	}
-	if err == nil {
-		b, err = os.ReadFile(x.path(target))
 	}
 	var st export.State
 	if err == nil {

@@ -26,6 +26,8 @@ const (
 	// peopleWithin bounds one comparison, and how long a change waits for the standby to have it.
 	peopleWithin = 3 * time.Second
 	peopleFile   = "people.json"
+	// maxPeople is the most bytes that file may have: every user and token with a role in every area.
+	maxPeople = 16 << 20
 )
 
 // roster is the users and tokens on this node: those the plant file declares and those added since. Both nodes hold
@@ -46,7 +48,7 @@ type roster struct {
 // of the other node remain.
 func (s *Server) openPeople(dir string) {
 	r := &roster{s: s, path: filepath.Join(dir, peopleFile), book: people.NewBook(), news: make(chan struct{})}
-	b, err := os.ReadFile(r.path)
+	b, err := readStored(r.path, maxPeople)
 	if err == nil {
 		var stored people.State
 		if err = json.Unmarshal(b, &stored); err == nil {

@@ -97,7 +97,7 @@ func openRevisions(dir string) (*revisions, error) {
 		return nil, fmt.Errorf("creating the folder of the configuration: %w", err)
 	}
 	r := &revisions{dir: dir}
-	b, err := os.ReadFile(filepath.Join(dir, "known.json"))
+	b, err := readStored(filepath.Join(dir, "known.json"), smallFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return r, nil
@@ -116,18 +116,10 @@ func (r *revisions) path(id string) string {
 
 // get returns a stored revision.
 func (r *revisions) get(id string) (*revision, error) {
-	f, err := os.Open(r.path(id))
-	if err != nil {
-		return nil, fmt.Errorf("revision %s: %w", id, err)
-	}
-	defer func() { _ = f.Close() }() // only read
-	info, err := f.Stat()
-	if err == nil && info.Size() > maxRevision {
-		err = fmt.Errorf("%d bytes, the limit is %d", info.Size(), maxRevision)
-	}
+	b, err := readStored(r.path(id), maxRevision)
 	var rev revision
 	if err == nil {
-		err = json.NewDecoder(f).Decode(&rev)
+		err = json.Unmarshal(b, &rev)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("revision %s: %w", id, err)

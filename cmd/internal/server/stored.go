@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -12,6 +14,7 @@ import (
 const (
 	storeEvery     = time.Second // how long a change of a state may be missing on disk
 	storedFileMode = 0o600
+	smallFile      = 1 << 20 // bytes a file may have that holds a few names and numbers
 )
 
 // keepStored calls save once a second until ctx ends, and then once more. A failure is told once, until it is over.
@@ -34,6 +37,20 @@ func keepStored(ctx context.Context, log *slog.Logger, what string, save func() 
 		case <-tick.C:
 		}
 	}
+}
+
+// readStored reads a file whole that has no more than so many bytes. What is larger was not written by a node.
+func readStored(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	b, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(b)) > most {
+		return nil, fmt.Errorf("%s has more than %d bytes", path, most)
+	}
+	return b, err
 }
 
 // replaceFile writes a file whole: the old one is there until the new one is on disk.

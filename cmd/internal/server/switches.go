@@ -25,7 +25,6 @@ const (
 	// recordWithin is how long the record of a switch waits for the first values of the devices.
 	recordWithin     = 15 * time.Second
 	switchesFileMode = 0o600
-	switchesMaxBytes = 1 << 20
 )
 
 // eventSwitchOver is what the record of a switch is filed under in the journal.
@@ -49,10 +48,7 @@ func openSwitches(s *Server, dir string) *switches {
 		s: s, path: filepath.Join(dir, "switches.json"), last: map[string]api.Switch{},
 		devices: map[string][]acquisition.DeviceFirstGood{}, told: map[string]uint64{},
 	}
-	if info, err := os.Stat(w.path); err != nil || info.Size() > switchesMaxBytes {
-		return w
-	}
-	b, err := os.ReadFile(w.path)
+	b, err := readStored(w.path, smallFile)
 	if err == nil {
 		err = json.Unmarshal(b, &w.last)
 	}

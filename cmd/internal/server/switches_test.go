@@ -63,7 +63,7 @@ func TestTornSwitches(t *testing.T) {
 	bubble(t, func(w *world) {
 		w.ready()
 		dir := w.t.TempDir()
-		for _, text := range []string{`{"main": {"to": "b"`, strings.Repeat("x", switchesMaxBytes+1)} {
+		for _, text := range []string{`{"main": {"to": "b"`, strings.Repeat("x", smallFile+1)} {
 			if err := os.WriteFile(filepath.Join(dir, "switches.json"), []byte(text), 0o600); err != nil {
 				w.t.Fatal(err)
 			}
