@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -46,17 +45,9 @@ func (s *Server) appCommand(ctx context.Context, req appRequest) (api.App, error
 	if h == nil {
 		return api.App{}, api.NewProblem(api.CodeNotFound, "no application is named %q", req.Name)
 	}
-	payload, err := request{Op: opApp, App: &req}.encode(nil)
-	if err != nil {
-		return api.App{}, err
-	}
-	b, err := s.forward(ctx, h.area.name, payload)
+	ans, err := ask[appAnswer](ctx, s, h.area.name, request{Op: opApp, App: &req}, nil)
 	if err != nil {
 		return api.App{}, forwardProblem(err)
-	}
-	var ans appAnswer
-	if err := json.Unmarshal(b, &ans); err != nil {
-		return api.App{}, fmt.Errorf("answer of the active node about an application: %w", err)
 	}
 	if ans.Problem != nil {
 		return api.App{}, ans.Problem

@@ -46,23 +46,15 @@ func (s *Server) write(ctx context.Context, by web.Actor, w web.Write) (api.Writ
 		Tag: w.Tag.Name, Value: tag.AppendUpdate(nil, tag.Update{Tag: w.Tag.ID, Sample: tag.Sample{Value: w.Value}}),
 		By: by.User, Remote: by.Remote, Deadline: w.Deadline, Epoch: w.Epoch, Reason: w.Reason,
 	}
-	payload, err := request{Op: opWrite, Write: &req}.encode(nil)
-	if err != nil {
-		return api.WriteResult{}, err
-	}
 	ctx, cancel := context.WithDeadline(ctx, w.Deadline)
 	defer cancel()
-	b, err := s.forward(ctx, a.name, payload)
+	ans, err := ask[writeAnswer](ctx, s, a.name, request{Op: opWrite, Write: &req}, nil)
 	if errors.Is(err, redundancy.ErrLostAnswer) || errors.Is(err, context.DeadlineExceeded) {
 		// It may be on its way to the device or there already. Nobody sends it again; the operator looks at the value.
 		return api.WriteResult{Tag: w.Tag.Name, Result: api.WriteUnknown, Value: valueJSON(w.Value), Time: time.Now().UTC(), Detail: err.Error()}, nil
 	}
 	if err != nil {
 		return api.WriteResult{}, forwardProblem(err)
-	}
-	var ans writeAnswer
-	if err := json.Unmarshal(b, &ans); err != nil {
-		return api.WriteResult{}, fmt.Errorf("answer of the active node to a write: %w", err)
 	}
 	if ans.Problem != nil {
 		return api.WriteResult{}, ans.Problem
@@ -75,6 +67,23 @@ const (
 	settleWithin = 2 * time.Second
 	settleEvery  = 50 * time.Millisecond
 )
+
+// ask has the active node of an area execute a request, and reads its answer. [forwardProblem] tells clients of the error.
+func ask[T any](ctx context.Context, s *Server, area string, req request, body []byte) (T, error) {
+	var ans T
+	payload, err := req.encode(body)
+	if err != nil {
+		return ans, err
+	}
+	b, err := s.forward(ctx, area, payload)
+	if err != nil {
+		return ans, err
+	}
+	if err := json.Unmarshal(b, &ans); err != nil {
+		return ans, fmt.Errorf("answer of the active node (%s): %w", req.Op, err)
+	}
+	return ans, nil
+}
 
 // forward has the active node execute a request. While no node is active for a moment, as in the middle of a
 // switch-over, it waits: a request that nobody took cannot have been executed.
@@ -238,17 +247,9 @@ func alarmPermission(command string) web.Permission {
 }
 
 func (s *Server) forwardAlarm(ctx context.Context, area string, req alarmRequest) ([]api.AlarmResult, error) {
-	payload, err := request{Op: opAlarm, Alarm: &req}.encode(nil)
-	if err != nil {
-		return nil, err
-	}
-	b, err := s.forward(ctx, area, payload)
+	results, err := ask[[]api.AlarmResult](ctx, s, area, request{Op: opAlarm, Alarm: &req}, nil)
 	if err != nil {
 		return nil, forwardProblem(err)
-	}
-	var results []api.AlarmResult
-	if err := json.Unmarshal(b, &results); err != nil {
-		return nil, fmt.Errorf("answer of the active node to an alarm command: %w", err)
 	}
 	return results, nil
 }

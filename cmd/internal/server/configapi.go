@@ -2,9 +2,7 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"path/filepath"
 
 	"scada/cmd/internal/config"
@@ -124,17 +122,10 @@ func (c *configurator) Config(ctx context.Context, by web.Actor, cmd api.ConfigC
 	if err != nil {
 		return api.ConfigAnswer{}, api.NewProblem(api.CodeTooLarge, "%s", err)
 	}
-	payload, err := request{Op: opConfig, Config: &configRequest{Deploy: true, By: by.User, Comment: cmd.Comment, Offline: cmd.OfflineEdit, People: by.May(web.PeopleAdmin, "")}}.encode(packed)
-	if err != nil {
-		return api.ConfigAnswer{}, err
-	}
-	text, err := c.s.forward(ctx, c.s.areaNames[0], payload)
+	req := configRequest{Deploy: true, By: by.User, Comment: cmd.Comment, Offline: cmd.OfflineEdit, People: by.May(web.PeopleAdmin, "")}
+	ans, err := ask[configAnswer](ctx, c.s, c.s.areaNames[0], request{Op: opConfig, Config: &req}, packed)
 	if err != nil {
 		return api.ConfigAnswer{}, forwardProblem(err)
-	}
-	var ans configAnswer
-	if err := json.Unmarshal(text, &ans); err != nil {
-		return api.ConfigAnswer{}, fmt.Errorf("answer of the active node about the configuration: %w", err)
 	}
 	if ans.Problem != nil {
 		return api.ConfigAnswer{}, ans.Problem

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -85,16 +84,8 @@ func (s *Server) areaOfDevice(device string) *area {
 
 // askDevice has the active node ask a device.
 func (s *Server) askDevice(ctx context.Context, a *area, req deviceRequest) (ans deviceAnswer, err error) {
-	payload, err := request{Op: opDevice, Device: &req}.encode(nil)
-	if err != nil {
-		return ans, err
-	}
-	b, err := s.forward(ctx, a.name, payload)
-	if err != nil {
+	if ans, err = ask[deviceAnswer](ctx, s, a.name, request{Op: opDevice, Device: &req}, nil); err != nil {
 		return ans, forwardProblem(err)
-	}
-	if err := json.Unmarshal(b, &ans); err != nil {
-		return ans, fmt.Errorf("answer of the active node about a device: %w", err)
 	}
 	if ans.Problem != nil {
 		return ans, ans.Problem
