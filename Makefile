@@ -81,7 +81,7 @@ lint: need $(GOLANGCI) ui
 	$(GOLANGCI) run --build-tags e2e ./cmd/internal/e2e/...
 
 unit: need ui apt
-	go test -race -count=1 $$(go list ./... | grep -v /node_modules/)
+	go test -race -count=1 -timeout 20m $$(go list ./... | grep -v /node_modules/)
 	go test -count=1 ./acquisition/opcua ./web/uaserver # what the races of the OPC UA library itself keep out of the line above
 
 # make sim SEEDS=n FIRST=k runs the seeds k to k+n-1, fresh ones without FIRST. The first 200 and what has failed before are among the unit tests.

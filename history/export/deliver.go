@@ -35,6 +35,7 @@ func (r *run) deliver(ctx context.Context, b *batch) error {
 // request sends a batch until it is taken or wrong. An engine that calls even an empty request wrong is not set up for
 // remote write: nothing is wrong with the samples.
 func (r *run) request(ctx context.Context, b *batch) (answer, error) {
+	idle := time.Since(r.lastAnswer)
 	for try := 0; ; try++ {
 		a := r.client.send(ctx, r.enc.encode(r.series, b))
 		if err := ctx.Err(); err != nil {
@@ -49,7 +50,7 @@ func (r *run) request(ctx context.Context, b *batch) (answer, error) {
 			if a.verdict == taken {
 				r.fresh.Totals.Sent += uint64(b.size())
 			}
-			return a, r.answered()
+			return a, r.answered(idle)
 		}
 		if err := r.pause(ctx, a, try); err != nil {
 			return a, err
@@ -57,16 +58,23 @@ func (r *run) request(ctx context.Context, b *batch) (answer, error) {
 	}
 }
 
-// answered notes that the engine is there.
-func (r *run) answered() error {
+// answered notes that the engine is there, after its connection was idle for some time.
+func (r *run) answered(idle time.Duration) error {
+	first := r.lastAnswer.IsZero()
 	r.lastAnswer = time.Now()
-	r.note(nil, time.Time{})
+	if r.losses < mostLosses {
+		r.note(nil, time.Time{})
+	}
 	if !r.client.lost {
 		return nil
 	}
 	r.client.lost = false
 	if r.o.Horizon == 0 {
 		return nil // it keeps what it took
+	}
+	// A killed engine and one that closes idle connections look the same. So the new connection is used twice as often.
+	if !first && idle >= 2*leastIdle && (r.use == 0 || idle/2 < r.use) {
+		r.use = idle / 2
 	}
 	return errLost
 }

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -88,6 +89,60 @@ func TestEngineThatForgets(t *testing.T) {
 		}
 		if s := w.counted(); time.Since(time.Unix(0, s.Time)) < time.Minute {
 			t.Errorf("what was sent %s ago counts already", time.Since(time.Unix(0, s.Time)))
+		}
+	})
+}
+
+// TestIdleConnectionsThatAreClosed: something closes what is idle, and never says so. Each time, what does not count yet is sent
+// again, so the connection must not be idle for that long.
+func TestIdleConnectionsThatAreClosed(t *testing.T) {
+	for _, c := range []struct{ idle, interval, every time.Duration }{
+		{time.Second, 5 * time.Second, time.Second},
+		{4 * time.Second, 5 * time.Second, time.Second},
+		{5 * time.Second, 5 * time.Second, time.Second},
+		{time.Minute, time.Minute, time.Second},
+		{12 * time.Second, 5 * time.Second, 40 * time.Second},
+		{21 * time.Second, 5 * time.Second, 40 * time.Second},
+	} {
+		t.Run(fmt.Sprintf("idle for %s, each %s, samples each %s", c.idle, c.interval, c.every), func(t *testing.T) {
+			inBubble(t, func(w *world) {
+				w.engine.startAnew(c.idle)
+				w.run(func(x *Config) { x.Interval = c.interval })
+				w.recordEach(c.every, 15*time.Minute)
+				time.Sleep(quiet + 2*c.interval)
+				w.complete(0)
+				st, counted := w.target.Status(), w.counted()
+				if all := len(w.engine.has); w.written() > 2*all {
+					t.Errorf("%d samples were written to have %d, %d rewinds", w.written(), all, st.Rewinds)
+				}
+				if age := time.Since(time.Unix(0, counted.Time)); age > 4*time.Minute || st.Error != "" {
+					t.Errorf("what was sent %s ago counts, %d rewinds, error %q", age, st.Rewinds, st.Error)
+				}
+			})
+		})
+	}
+}
+
+// TestLossesThatGoOnAreTold: every answer is the last one of its connection, which is not announced.
+func TestLossesThatGoOnAreTold(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.engine.startAnew(time.Millisecond)
+		w.run(nil)
+		w.record(3 * time.Minute)
+		if st := w.target.Status(); st.Failed == 0 || time.Since(st.FailedAt) < 2*time.Minute || !strings.Contains(st.Error, "the connection was lost") {
+			t.Errorf("after %d rewinds: %+v", st.Rewinds, st)
+		}
+		w.engine.mu.Lock()
+		if n := w.engine.requests; n > 3*60*5 {
+			t.Errorf("%d requests in three minutes", n)
+		}
+		w.engine.mu.Unlock()
+		w.engine.startAnew(0)
+		w.record(3 * time.Minute)
+		time.Sleep(quiet)
+		w.complete(0)
+		if st := w.target.Status(); st.Failed != 0 || st.Error != "" {
+			t.Errorf("when it is well again: %+v", st)
 		}
 	})
 }

@@ -126,9 +126,10 @@ type stored struct {
 
 // engine takes remote writes, and says yes before they are durable.
 type engine struct {
-	t   testing.TB
-	net *memnet.Network
-	srv *http.Server
+	t    testing.TB
+	net  *memnet.Network
+	srv  *http.Server
+	idle time.Duration // after which a connection is closed; 0: never
 
 	mu       sync.Mutex
 	has      map[string]stored // labels and time -> value
@@ -155,8 +156,16 @@ func (e *engine) start() {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	e.srv = &http.Server{Handler: e}
+	e.srv = &http.Server{Handler: e, IdleTimeout: e.idle}
 	go e.srv.Serve(l)
+}
+
+// startAnew ends it in order, and then it closes what is idle for so long.
+func (e *engine) startAnew(idle time.Duration) {
+	synctest.Wait() // it listens
+	e.srv.Close()
+	e.idle = idle
+	e.start()
 }
 
 // kill ends the engine, and what it took lately is lost.
@@ -337,8 +346,10 @@ func (w *world) run(change func(*Config)) {
 }
 
 // record adds a sample a second to each tag for a while.
-func (w *world) record(d time.Duration) {
-	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Second) {
+func (w *world) record(d time.Duration) { w.recordEach(time.Second, d) }
+
+func (w *world) recordEach(period, d time.Duration) {
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(period) {
 		for i, def := range w.tags {
 			w.archive.add(def.Name, time.Now(), float64(time.Now().Unix()%1000)+float64(i))
 		}

@@ -23,6 +23,11 @@ const (
 	recent                  = 48 * time.Hour
 	commitEvery             = time.Second // at most, something is told to count
 	probeEvery              = 15 * time.Second
+	// What closes idle connections waits for a second at least: a connection that is lost sooner was not closed for that.
+	// leastIdle is half of it, and how often a connection is used at most so that it is not closed.
+	leastIdle = 500 * time.Millisecond
+	// mostLosses is how often in a row the connection may be lost, with nothing that comes to count, before it is a fault.
+	mostLosses = 5
 )
 
 // Target sends to one engine.
@@ -88,6 +93,8 @@ type run struct {
 	waiting    []waitingStep
 	lastAnswer time.Time
 	committed  time.Time
+	use        time.Duration // how often the connection is to be used, since something closes it when it is not
+	losses     int           // since something came to count
 
 	due            []WindowState    // that are over and not sent, oldest first
 	unsent         map[int64]uint64 // window -> samples, of those that are over
@@ -117,26 +124,73 @@ func (t *Target) Run(ctx context.Context) error {
 		*s = Status{Tags: s.Tags, Rewinds: s.Rewinds, AnsweredAt: s.AnsweredAt}
 	})
 	for wait := time.Duration(0); ; {
-		if err := sleep(ctx, wait); err != nil {
-			return nil
-		}
+		err := r.rest(ctx, wait)
 		began := time.Now()
-		err := r.pass(ctx)
+		if err == nil {
+			err = r.pass(ctx)
+		}
+		wait = max(t.o.Interval-time.Since(began), 0)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, errLost):
-			t.log.Warn("The connection to the engine was lost: what does not count yet is sent again", "steps", len(r.waiting), "from", time.Unix(0, t.o.Load().Time).UTC())
-			t.status(func(s *Status) { s.Rewinds++ })
-			r.rewind()
+			r.lost()
+			wait = leastIdle // not the interval: the new connection could be closed in it as well
 		case err != nil:
 			r.note(err, time.Now().Add(t.o.Interval))
-		}
-		wait = max(t.o.Interval-time.Since(began), 0)
-		if len(r.due) > 0 && err == nil {
+		case len(r.due) > 0:
 			wait = 0
 		}
 	}
+}
+
+// rest waits before the next pass, and meanwhile uses the connection.
+func (r *run) rest(ctx context.Context, wait time.Duration) error {
+	for wait > 0 {
+		step := wait
+		if r.unsure() {
+			step = max(min(wait, r.patience()-time.Since(r.lastAnswer)), time.Millisecond)
+		}
+		if err := sleep(ctx, step); err != nil {
+			return err
+		}
+		wait -= step
+		if err := r.probe(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unsure reports whether something that was sent does not count yet.
+func (r *run) unsure() bool { return len(r.waiting) > 0 && r.o.Horizon > 0 }
+
+// patience is how long the connection may be idle while something on it does not count.
+func (r *run) patience() time.Duration {
+	most := min(probeEvery, r.o.Horizon/4)
+	if r.use > 0 {
+		most = min(most, r.use)
+	}
+	return most
+}
+
+// probe asks whether it is still the same engine, when it has been idle for long enough.
+func (r *run) probe(ctx context.Context) error {
+	if !r.unsure() || time.Since(r.lastAnswer) < r.patience() {
+		return nil
+	}
+	_, err := r.request(ctx, &batch{})
+	return err
+}
+
+// lost begins again with what does not count.
+func (r *run) lost() {
+	r.log.Warn("The connection to the engine was lost: what does not count yet is sent again", "steps", len(r.waiting), "from", time.Unix(0, r.o.Load().Time).UTC())
+	r.status(func(s *Status) { s.Rewinds++ })
+	if r.losses++; r.losses >= mostLosses {
+		r.note(fmt.Errorf("the connection was lost %d times before what was sent on it could count (horizon %v): the engine restarts, or something in between closes connections", r.losses, r.o.Horizon), time.Now())
+	}
+	r.rewind()
 }
 
 // rewind forgets what does not count.
@@ -167,10 +221,8 @@ func (r *run) pass(ctx context.Context) error {
 		}
 	}
 	r.mature()
-	if len(r.waiting) > 0 && r.o.Horizon > 0 && time.Since(r.lastAnswer) > min(probeEvery, r.o.Horizon/4) { // is it still the same engine?
-		if _, err := r.request(ctx, &batch{}); err != nil {
-			return err
-		}
+	if err := r.probe(ctx); err != nil {
+		return err
 	}
 	r.mature()
 	return nil
@@ -319,7 +371,7 @@ func (r *run) mature() {
 	}
 	if n > 0 {
 		r.waiting = slices.Delete(r.waiting, 0, n)
-		r.committed = time.Now()
+		r.committed, r.losses = time.Now(), 0
 		r.o.Commit(all)
 	}
 }
