@@ -130,7 +130,7 @@ cmd/internal/e2e/parquet/node_modules/.stamp: cmd/internal/e2e/parquet/package-l
 	touch $@
 
 e2e: build apt cmd/internal/e2e/oidcprovider/node_modules/.stamp cmd/internal/e2e/nodeopcua/node_modules/.stamp cmd/internal/e2e/parquet/node_modules/.stamp cmd/internal/e2e/opcua/server/node_modules/.stamp
-	go test -count=1 -p 1 -timeout 20m -tags e2e ./cmd/internal/e2e/... -v # one package after the other: their times matter
+	go test -count=1 -p 1 -timeout 40m -tags e2e ./cmd/internal/e2e/... -v # one package after the other: their times matter
 
 # A real node with TLS is scanned by tools of others; what they say stays in run/scan, what they find fails. Needs root once to install them.
 .PHONY: scan
