@@ -76,6 +76,10 @@ func parse(file string, src []byte, into any) *document {
 		d.add("", Position{file, 1, 1}, "the file has %d bytes, the limit is %d", len(src), maxFileBytes)
 		return d
 	}
+	if line := tooMany(src); line > 0 {
+		d.add("", Position{file, line, 1}, "more than %d commas, colons, brackets and lines up to here: lists of so many tags belong in CSV files (tag_files)", maxMarks)
+		return d
+	}
 	tokens := lexer.Tokenize(string(src))
 	if t := tooDeep(tokens); t != nil {
 		d.add("", Position{file, t.Position.Line, t.Position.Column}, "nested deeper than %d levels", maxNesting)

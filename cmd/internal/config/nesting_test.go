@@ -42,6 +42,25 @@ func TestNestingIsBounded(t *testing.T) {
 	}
 }
 
+// TestMarksAreBounded: 16 MiB of commas took more than 6 GB, and their file fits into a deployment of some KiB.
+func TestMarksAreBounded(t *testing.T) {
+	const many = 500_000
+	for name, c := range map[string]struct{ text, want string }{
+		"commas":          {"a:\n [" + strings.Repeat(",", many), "plant.yaml:2:1: more than 500000 commas"},
+		"lines":           {strings.Repeat("\n", many), "plant.yaml:500001:1: more than 500000 commas"},
+		"colons":          {strings.Repeat(":", many), "plant.yaml:1:1: more than 500000 commas"},
+		"just within":     {strings.Repeat("\n", many-1), "plant.yaml:1:1: the file is empty"},
+		"a long text":     {"project: " + strings.Repeat("x", many+1), "plant.yaml:1:"},
+		"carriage return": {strings.Repeat("\r\n", many), "plant.yaml:500001:1: more than 500000 commas"},
+	} {
+		_, err := config.Bundle{{Name: "plant.yaml", Data: []byte(c.text)}}.Load("plant.yaml")
+		var errs config.Errors
+		if !errors.As(err, &errs) || !strings.HasPrefix(errs[0].Error(), c.want) || name == "a long text" && strings.Contains(err.Error(), "more than") {
+			t.Errorf("%s: %.200v, want %s", name, err, c.want)
+		}
+	}
+}
+
 // TestMessagesCanBePrinted: a file cannot speak to the terminal it is shown on.
 func TestMessagesCanBePrinted(t *testing.T) {
 	_, err := load(t, base(t)+"\"\x1b]0;owned\x07\": 1\n", nil)
