@@ -3,6 +3,7 @@ package script
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"go.starlark.net/lib/json"
 	"go.starlark.net/starlark"
@@ -236,11 +237,34 @@ func encodeState(t *starlark.Thread, d *starlark.Dict) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the state cannot be stored: %w", err)
 	}
-	s := string(v.(starlark.String))
+	s := mendDelete(string(v.(starlark.String)))
 	if len(s) > MaxStateBytes {
 		return nil, fmt.Errorf("the state has %d bytes as JSON, the limit is %d", len(s), MaxStateBytes)
 	}
 	return []byte(s), nil
+}
+
+// mendDelete writes the delete character as JSON does. The library writes it as Go does, \x7f, which it cannot read again.
+func mendDelete(s string) string {
+	const wrong, right = `\x7f`, `\u007f`
+	if !strings.Contains(s, wrong) {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		switch {
+		case strings.HasPrefix(s, wrong):
+			b.WriteString(right)
+			s = s[len(wrong):]
+		case s[0] == '\\' && len(s) > 1: // an escape, which may be that of a backslash
+			b.WriteString(s[:2])
+			s = s[2:]
+		default:
+			b.WriteByte(s[0])
+			s = s[1:]
+		}
+	}
+	return b.String()
 }
 
 func decodeState(t *starlark.Thread, b []byte) (*starlark.Dict, error) {
@@ -250,7 +274,7 @@ func decodeState(t *starlark.Thread, b []byte) (*starlark.Dict, error) {
 	if len(b) > MaxStateBytes {
 		return nil, fmt.Errorf("a state of %d bytes, the limit is %d", len(b), MaxStateBytes)
 	}
-	v, err := starlark.Call(t, json.Module.Members["decode"], starlark.Tuple{starlark.String(b)}, nil)
+	v, err := starlark.Call(t, json.Module.Members["decode"], starlark.Tuple{starlark.String(mendDelete(string(b)))}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("reading the state: %w", err)
 	}

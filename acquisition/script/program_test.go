@@ -251,6 +251,31 @@ func FuzzCompile(f *testing.F) {
 	})
 }
 
+// TestStateWithADeleteCharacter: the state of an application with one could not be read again, on neither node.
+func TestStateWithADeleteCharacter(t *testing.T) {
+	p, err := Compile("delete.star", []byte("def init(state):\n    state['a\\x7f\\\\x7f'] = '\x7f\\\\\x7f'\n\ndef on_timer(tags, state): pass"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := p.New(env, nil, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.Do(Call{Kind: Init}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(i.State()), `{"a\u007f\\x7f":"\u007f\\\u007f"}`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	again, err := p.New(env, i.State(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(again.State()) != string(i.State()) {
+		t.Errorf("%s became %s", i.State(), again.State())
+	}
+}
+
 func FuzzState(f *testing.F) {
 	f.Add([]byte(`{"n":1,"list":[1,2.5,"x",null,true],"d":{"a":{}}}`))
 	p, err := Compile("fuzz.star", []byte("def on_timer(tags, state): pass"))
