@@ -55,10 +55,14 @@ func (l *lifecycle) spawn(name string, run func(context.Context) error) {
 	})
 	l.tasks.Go(func() {
 		err := run(ctx)
-		if err != nil && ctx.Err() == nil {
-			l.cancel(fmt.Errorf("%s: %w", name, err))
-		}
-		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		switch {
+		case err != nil && ctx.Err() == nil:
+			l.log.Error("A part of the node failed", "part", name, "error", err)
+			cause := fmt.Errorf("%s: %w", name, err)
+			if l.cancel(cause); errors.Is(context.Cause(l.ctx), cause) {
+				err = nil // it is told as why the node ends, and no fault of its ending
+			}
+		case ctx.Err() != nil && errors.Is(err, context.Canceled):
 			err = nil
 		}
 		done <- err
