@@ -79,14 +79,25 @@ func appendHourly(dst []byte, start int64, pieces []block.Summary) []byte {
 	return dst
 }
 
+// allNumbers reports whether a piece has good numbers of one type alone.
+func allNumbers(s *block.Summary) bool {
+	t := s.First.Value.Type()
+	return s.Good == s.Count && s.Numbers == s.Count && s.Worst == tag.Good && t == s.Last.Value.Type() && t == s.Min.Value.Type() && t == s.Max.Value.Type()
+}
+
+// equalNumbers reports whether a piece of good numbers has one number alone.
+func equalNumbers(s *block.Summary) bool {
+	return s.Transitions == 0 && s.Min.Value == s.Max.Value
+}
+
 func appendPiece(dst []byte, at int64, s *block.Summary) []byte {
 	flags := byte(0)
 	if s.Numbers > 0 {
 		flags |= pieceNumbers
 	}
-	if s.Good == s.Count && s.Numbers == s.Count && s.Worst == tag.Good && s.First.Value.Type() == s.Last.Value.Type() && s.First.Value.Type() == s.Min.Value.Type() && s.Min.Value.Type() == s.Max.Value.Type() {
+	if allNumbers(s) {
 		flags |= pieceGood
-		if s.Transitions == 0 && s.Min.Value == s.Max.Value {
+		if equalNumbers(s) {
 			flags |= pieceSteady
 		}
 	}
@@ -189,6 +200,9 @@ func readPiece(r *tag.Reader, at, end int64) (s block.Summary) {
 		s.Good, s.Numbers, s.GoodTime = s.Count, s.Count, s.Last.Time-s.First.Time
 	} else {
 		s.Good, s.Uncertain, s.Numbers = r.Length(s.Count), r.Length(s.Count), r.Length(s.Count)
+		if s.Numbers > 0 != (flags&pieceNumbers != 0) {
+			r.Fail("numbers of a piece")
+		}
 		s.Worst = tag.Quality(r.Uvarint32())
 		whole := s.Last.Time - s.First.Time
 		s.GoodTime = readTime(r, 0, whole+1)
@@ -212,6 +226,9 @@ func readPiece(r *tag.Reader, at, end int64) (s block.Summary) {
 		x.Time = readTime(r, s.First.Time, s.Last.Time+1)
 	}
 	s.Sum, s.Deviations, s.Stepped, s.Sloped = r.Float64(), r.Float64(), r.Float64(), r.Float64()
+	if good := flags&pieceGood != 0; good != allNumbers(&s) || good && equalNumbers(&s) {
+		r.Fail("kind of a piece") // it is written as what it is
+	}
 	return s
 }
 
