@@ -18,11 +18,13 @@ func (h *healer) since(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	same := false
+	same, after := true, int64(0) // a young pair has nothing from before: then the active must have nothing either
 	if ok {
-		if same, err = h.activeHas(ctx, &last); err == nil && same {
-			same, err = h.nothingBetween(ctx, last.Time+1, from)
-		}
+		same, err = h.activeHas(ctx, &last)
+		after = last.Time + 1
+	}
+	if err == nil && same {
+		same, err = h.nothingBetween(ctx, after, from)
 	}
 	if err != nil || same {
 		return from, err

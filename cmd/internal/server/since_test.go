@@ -3,6 +3,7 @@ package server
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,6 +83,21 @@ func TestTheStandbyHasAnOlderBackup(t *testing.T) {
 		w.sameArchives()
 		if n := len(w.events("b", "tripped")); n < raised || raised == 0 {
 			w.t.Errorf("%d of %d records", n, raised)
+		}
+	})
+}
+
+// TestAYoungPairLacksNothing: neither has anything from before the two were first equal. That is no new disk.
+func TestAYoungPairLacksNothing(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.ready()
+		var log strings.Builder
+		w.logTo = &log
+		w.restart("b")
+		w.ready()
+		time.Sleep(3 * healMargin)
+		if strings.Contains(log.String(), "lacks what both had") {
+			w.t.Error(log.String())
 		}
 	})
 }
