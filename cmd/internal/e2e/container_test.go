@@ -79,7 +79,7 @@ func TestContainer(t *testing.T) {
 	if c.User != fmt.Sprintf("%d:%[1]d", containerUser) || c.StopSignal != "SIGTERM" {
 		t.Fatalf("the image runs as %+v", c)
 	}
-	ports := freePorts(t)
+	ports := freePorts()
 	etc, data := containerFolders(t, fmt.Sprintf(containerPlant, ports.LanA, ports.HTTPA, ports.LanB, ports.HTTPB))
 	run := func(node string) *exec.Cmd {
 		name := b.must("from", "--name", "scada-"+node, "scada")

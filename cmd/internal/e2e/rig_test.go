@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -45,7 +46,7 @@ func newRig(t *testing.T, edit func(plant string) string) *rig {
 	if _, err := os.Stat(filepath.Join(bin, "scadad")); err != nil {
 		t.Fatalf("the programs are not built (make build): %v", err)
 	}
-	r := &rig{t: t, dir: t.TempDir(), bin: bin, ports: freePorts(t), procs: map[string]*exec.Cmd{}}
+	r := &rig{t: t, dir: t.TempDir(), bin: bin, ports: freePorts(), procs: map[string]*exec.Cmd{}}
 	if r.who, err = demo.Write(r.dir, r.ports); err != nil {
 		t.Fatal(err)
 	}
@@ -76,17 +77,21 @@ func replace(t *testing.T, pairs ...string) func(string) string {
 	}
 }
 
-func freePorts(t *testing.T) demo.Ports {
-	t.Helper()
+// firstPort is the first port a rig may use.
+const firstPort = 10_000
+
+// freePorts returns ports that nobody listens on.
+func freePorts() demo.Ports {
 	var p demo.Ports
 	var open []net.Listener
 	for _, port := range []*int{&p.LanA, &p.LanB, &p.DedA, &p.DedB, &p.HTTPA, &p.HTTPB, &p.UAA, &p.UAB, &p.PLC1, &p.PLC2, &p.PLC3, &p.Mixer, &p.Control} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+		for *port == 0 {
+			// Not one of those the system gives to outgoing connections, also in the moments when a program is restarted.
+			n := firstPort + rand.IntN(32_768-firstPort)
+			if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", n)); err == nil {
+				open, *port = append(open, l), n
+			}
 		}
-		open = append(open, l)
-		*port = l.Addr().(*net.TCPAddr).Port
 	}
 	for _, l := range open {
 		l.Close()
