@@ -93,7 +93,7 @@ func (e *metricsEngine) kill() {
 
 // samples returns what it has: by tag, value by milliseconds. A time that comes twice is an error.
 func (e *metricsEngine) samples(from, to time.Time) (map[string]map[int64]float64, error) {
-	q := url.Values{"match[]": {`scada_value{project="waterworks"}`}, "start": {from.Format(time.RFC3339)}, "end": {to.Format(time.RFC3339Nano)}}
+	q := url.Values{"match[]": {`scada_value{project="waterworks"}`}, "start": {from.Format(time.RFC3339)}, "end": {to.Add(-time.Millisecond).Format(time.RFC3339Nano)}} // its end is in
 	resp, err := http.Get("http://" + e.addr + "/api/v1/export?" + q.Encode())
 	if err != nil {
 		return nil, err
@@ -155,7 +155,7 @@ func TestExportThroughKills(t *testing.T) {
 		victim, heir = heir, victim
 	}
 	r.sends(victim, 2*time.Second)
-	to := time.Now()
+	to := time.Now().Truncate(time.Millisecond) // the engine knows no smaller times
 	was, total := "", 0
 	// What the nodes exchanged behind what counts is found when its window is over, up to thirteen minutes later: always in the
 	// long form, and where a busy machine made them change roles in between.
